@@ -1,7 +1,15 @@
 //! What usage costs: rates found by provider, model and date; costs summed exactly and rounded once.
+//!
+//! [`rate`] is a number with its unit, [`book`] finds the rates of a model on a day, [`mod@cost`] multiplies.
+//!
+//! - A price that is not known is absent, which is not zero. An explicit `"0"` is zero: a model of one's own.
+//! - A price change adds dated rates and keeps the old ones, so that last month still costs what it cost.
+//! - Not here: batch, priority and other service tiers, residency uplifts, audio, images and fees per call.
 
 pub mod book;
 pub mod cost;
+pub mod rate;
 
-pub use book::{PriceBook, PriceEntry, Rates};
-pub use cost::{cost, Breakdown, PricingError};
+pub use book::{Origin, Price, PriceBook, PriceEntry, Rates, Tier};
+pub use cost::{Breakdown, PricingError, affordable_output, cost, worst_case};
+pub use rate::{Date, Multiplier, Rate, RateError};
