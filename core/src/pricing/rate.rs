@@ -83,6 +83,9 @@ impl Multiplier {
 }
 
 impl Date {
+    /// The first day that can be written: a price for all time is from here.
+    pub const EPOCH: Self = Self { year: 1970, month: 1, day: 1 };
+
     /// Reads `2026-05-01`.
     ///
     /// # Errors

@@ -1,0 +1,204 @@
+//! The catalog as its authors write it: one document for each provider, dated and cited, checked as a whole.
+//!
+//! Reading YAML is the caller's; unknown keys and unreadable rates are refused there. What follows from reading several
+//! lines together is checked here, and every problem is reported at once.
+
+use super::book::{Origin, PriceBook, PriceEntry, Rates, Tier};
+use super::rate::Rate;
+use crate::money::USD;
+use crate::usage::Kind;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One document of the catalog: the prices of a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[derive(schemars::JsonSchema)]
+pub struct CatalogFile {
+    /// The provider's name in the price book.
+    pub provider: String,
+    /// Its models.
+    pub models: Vec<CatalogModel>,
+}
+
+/// The prices of one model, over time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[derive(schemars::JsonSchema)]
+pub struct CatalogModel {
+    /// What the entry is called: the provider's name of the model.
+    pub model: String,
+    /// Names that it is the price of: exact, or patterns (`*` is any run of characters). Absent: just `model`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub r#match: Vec<String>,
+    /// Where the rates were read. Each model needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Origin>,
+    /// Rates by the day they begin, ascending. A change adds to them and leaves the old ones.
+    pub rates: Vec<Rates>,
+}
+
+/// What is wrong in the catalog, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct CatalogProblem {
+    /// Where, such as `openai.models[gpt-5.5].rates[2026-04-23].output`.
+    pub path: String,
+    /// What is wrong, and the fix.
+    pub message: String,
+}
+
+/// Above this a rate is likelier a slip in its unit than a price: USD per 10⁶ tokens.
+const DEAREST_USD: u64 = 10_000;
+/// Below this too, unless it is 0; the cheapest model listed anywhere is at 0.00013.
+const CHEAPEST: Rate = Rate(USD / 10_000);
+/// How far the rates of one model may lie apart.
+const WIDEST_RATIO: u64 = 100;
+
+impl PriceBook {
+    /// The book of some documents. Its version is the hash of what they price.
+    ///
+    /// # Errors
+    /// Every problem found; there is at least one.
+    pub fn from_documents(documents: Vec<CatalogFile>) -> Result<Self, Vec<CatalogProblem>> {
+        let mut check = Check { problems: Vec::new(), names: BTreeMap::new(), models: BTreeMap::new() };
+        let mut entries = Vec::new();
+        for CatalogFile { provider, models } in documents {
+            if provider.is_empty() || provider.contains('/') {
+                check.refuse(&provider, "`provider` is a name without `/`, such as `openai`");
+            }
+            for CatalogModel { model, r#match, source, rates } in models {
+                let entry = PriceEntry { provider: provider.clone(), model, r#match, source, overrides: false, rates };
+                check.entry(&entry);
+                entries.push(entry);
+            }
+        }
+        if check.problems.is_empty() { Ok(Self::from_entries(entries)) } else { Err(check.problems) }
+    }
+}
+
+struct Check {
+    problems: Vec<CatalogProblem>,
+    /// Provider and name to the entry that has it.
+    names: BTreeMap<(String, String), String>,
+    models: BTreeMap<(String, String), ()>,
+}
+
+impl Check {
+    fn refuse(&mut self, path: &str, message: impl Into<String>) {
+        self.problems.push(CatalogProblem { path: path.to_owned(), message: message.into() });
+    }
+
+    fn entry(&mut self, entry: &PriceEntry) {
+        let path = format!("{}.models[{}]", entry.provider, entry.model);
+        if entry.model.is_empty() || entry.model.contains('*') {
+            self.refuse(&path, "`model` is one name: patterns go to `match`");
+        }
+        if self.models.insert((entry.provider.clone(), entry.model.clone()), ()).is_some() {
+            self.refuse(&path, "is there twice: add its rates to the first as a later `from`");
+        } else {
+            for name in entry.names() {
+                let key = (entry.provider.clone(), name.to_owned());
+                if name.is_empty() {
+                    self.refuse(&format!("{path}.match"), "has an empty name");
+                } else if let Some(other) = self.names.insert(key, entry.model.clone()) {
+                    let message = format!("`{name}` is a name of `{other}` already: one of them must go");
+                    self.refuse(&format!("{path}.match"), message);
+                }
+            }
+        }
+        match &entry.source {
+            None => self
+                .refuse(&format!("{path}.source"), "is missing: cite the provider's page and the day, {url, checked}"),
+            Some(source) if !source.url.starts_with("https://") => {
+                self.refuse(&format!("{path}.source.url"), format!("`{}` is no https address", source.url));
+            }
+            Some(_) => {}
+        }
+        self.rates(&path, &entry.rates);
+    }
+
+    /// What is checked of a whole entry's rates, overrides' too.
+    fn rates(&mut self, path: &str, all: &[Rates]) {
+        if all.is_empty() {
+            self.refuse(&format!("{path}.rates"), "has none: without a rate there is no price");
+        }
+        for pair in all.windows(2) {
+            if let [before, after] = pair
+                && before.from >= after.from
+            {
+                let message = format!("does not come after {}: rates ascend by day", before.from);
+                self.refuse(&format!("{path}.rates[{}].from", after.from), message);
+            }
+        }
+        for rates in all {
+            let path = format!("{path}.rates[{}]", rates.from);
+            for (name, rate) in [("input", rates.input), ("output", rates.output)] {
+                if rate.is_none() {
+                    self.refuse(&format!("{path}.{name}"), "is missing; a model that is free says \"0\"");
+                }
+            }
+            self.slips(&path, &|kind| rates.stated(kind));
+            self.tiers(&path, rates);
+        }
+    }
+
+    fn tiers(&mut self, path: &str, rates: &Rates) {
+        let mut before: Option<&Tier> = None;
+        for tier in &rates.tiers {
+            let path = format!("{path}.tiers[{}]", tier.above);
+            if before.is_some_and(|before| before.above >= tier.above) {
+                self.refuse(&path, "does not come after the one before: tiers ascend by `above`");
+            }
+            before = Some(tier);
+            for kind in Kind::ALL {
+                if rates.stated(kind).is_some() && tier.stated(kind).is_none() {
+                    let message = "is missing: outside the tier it has a rate of its own, state it here too";
+                    self.refuse(&format!("{path}.{}", kind.name()), message);
+                }
+            }
+            self.slips(&path, &|kind| tier.stated(kind));
+        }
+    }
+
+    /// Rates that are likelier a slip of the pen than a price.
+    fn slips(&mut self, path: &str, stated: &dyn Fn(Kind) -> Option<Rate>) {
+        for kind in Kind::ALL {
+            let Some(rate) = stated(kind) else { continue };
+            let path = format!("{path}.{}", kind.name());
+            if rate.0 > DEAREST_USD.saturating_mul(USD) {
+                self.refuse(&path, format!("{rate} USD per 10⁶ tokens is likelier a unit slip: above {DEAREST_USD}"));
+            }
+            if rate > Rate(0) && rate < CHEAPEST {
+                self.refuse(&path, format!("{rate} USD per 10⁶ tokens is likelier a rate per token: below {CHEAPEST}"));
+            }
+        }
+        let Some(input) = stated(Kind::Input).filter(|rate| rate.0 > 0) else { return };
+        let far = |a: Rate, b: Rate| a.0.checked_div(WIDEST_RATIO).is_some_and(|least| b.0 < least);
+        for kind in [Kind::Output, Kind::CacheWrite5m, Kind::CacheWrite1h] {
+            let Some(rate) = stated(kind) else { continue };
+            if far(input, rate) || far(rate, input) {
+                let message =
+                    format!("{rate} beside an input of {input} is likelier a unit slip: {WIDEST_RATIO} times apart");
+                self.refuse(&format!("{path}.{}", kind.name()), message);
+            }
+        }
+        if let Some(read) = stated(Kind::CacheRead).filter(|read| *read > input) {
+            self.refuse(
+                &format!("{path}.cache_read"),
+                format!("{read} is more than an input of {input}: a cached token is never dearer"),
+            );
+        }
+    }
+}
+
+/// Checks the rates of an operator's own price as the catalog's are checked. `path` begins each problem's.
+#[must_use]
+pub fn check_rates(path: &str, rates: &[Rates]) -> Vec<CatalogProblem> {
+    let mut check = Check { problems: Vec::new(), names: BTreeMap::new(), models: BTreeMap::new() };
+    check.rates(path, rates);
+    check.problems
+}
+
+#[cfg(test)]
+mod tests;
