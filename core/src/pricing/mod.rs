@@ -8,6 +8,8 @@
 //! - A price change adds dated rates and keeps the old ones, so that last month still costs what it cost.
 //! - Not here: batch, priority and other service tiers, residency uplifts, audio, images and fees per call.
 
+#![cfg_attr(not(test), deny(clippy::float_arithmetic))]
+
 pub mod book;
 #[cfg(feature = "authoring")]
 pub mod catalog;

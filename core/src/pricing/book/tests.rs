@@ -168,4 +168,22 @@ proptest! {
         let found = book.find("p", "m", at_ms).map(|price| price.rates.from.start_ms());
         prop_assert_eq!(found, froms.iter().map(|from| day(from)).filter(|from| *from <= at_ms).max());
     }
+
+    /// The part that is pushed prices as the whole book does, from its moment on.
+    #[test]
+    fn a_subset_prices_as_the_book_does(
+        months in proptest::sample::subsequence((1..=12).collect::<Vec<u8>>(), 1..6),
+        (since, later) in (0_u64..400, 0_u64..100),
+    ) {
+        let froms: Vec<String> = months.iter().map(|month| format!("2026-{month:02}-15")).collect();
+        let froms: Vec<&str> = froms.iter().map(String::as_str).collect();
+        let since = day("2026-01-01") + since * 86_400_000;
+        let at = since + later * 86_400_000;
+        let book = PriceBook::from_entries(vec![entry("m", &["m*"], &froms), own("n", &["m-1"], &froms)]);
+        let part = PriceBook::new(book.version().to_owned(), book.subset(&["p"], since));
+        for model in ["m", "m-1", "x"] {
+            let name = |book: &PriceBook| book.find("p", model, at).map(|price| price.entry_name());
+            prop_assert_eq!(name(&part), name(&book));
+        }
+    }
 }
