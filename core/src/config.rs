@@ -65,6 +65,8 @@ pub struct ProviderConfig {
     pub name: String,
     /// Wire formats that it serves.
     pub apis: Vec<Api>,
+    /// The price book's name of it. A price is looked up by `name` first (overrides), then by this.
+    pub catalog: String,
 }
 
 /// The request header that chooses the route. The filter sets it; a caller's own is removed.

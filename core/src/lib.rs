@@ -19,6 +19,7 @@ pub mod policy;
 pub mod pricing;
 pub mod record;
 pub mod refusal;
+pub mod reporter;
 pub mod store;
 pub mod sync;
 pub mod usage;

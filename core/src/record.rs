@@ -88,6 +88,19 @@ pub enum Outcome {
     Failed,
 }
 
+impl Outcome {
+    /// The word that records use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Aborted => "aborted",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// What an exchange cost at list price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
@@ -197,4 +210,69 @@ pub enum Problem {
     NotRewritten,
     /// The control plane could not be reached for a cold lease.
     LeaseUnavailable,
+}
+
+impl Problem {
+    /// The word that records use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RequestUnreadable => "request_unreadable",
+            Self::ResponseUnreadable => "response_unreadable",
+            Self::ResponseEncoding => "response_encoding",
+            Self::EventUnreadable => "event_unreadable",
+            Self::UsageMissing => "usage_missing",
+            Self::NotRewritten => "not_rewritten",
+            Self::LeaseUnavailable => "lease_unavailable",
+        }
+    }
+}
+
+impl Reason {
+    /// The word that records use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::Access => "access",
+            Self::RateLimit => "rate_limit",
+            Self::Budget => "budget",
+            Self::Unpriced => "unpriced",
+            Self::Unavailable => "unavailable",
+            Self::BadRequest => "bad_request",
+            Self::NoProvider => "no_provider",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_words_of_the_json() {
+        let outcomes = [Outcome::Complete, Outcome::Aborted, Outcome::Denied, Outcome::Failed];
+        assert!(outcomes.iter().all(|o| serde_json::to_value(o).unwrap() == o.name()));
+        let problems = [
+            Problem::RequestUnreadable,
+            Problem::ResponseUnreadable,
+            Problem::ResponseEncoding,
+            Problem::EventUnreadable,
+            Problem::UsageMissing,
+            Problem::NotRewritten,
+            Problem::LeaseUnavailable,
+        ];
+        assert!(problems.iter().all(|p| serde_json::to_value(p).unwrap() == p.name()));
+        let reasons = [
+            Reason::Unauthenticated,
+            Reason::Access,
+            Reason::RateLimit,
+            Reason::Budget,
+            Reason::Unpriced,
+            Reason::Unavailable,
+            Reason::BadRequest,
+            Reason::NoProvider,
+        ];
+        assert!(reasons.iter().all(|r| serde_json::to_value(r).unwrap() == r.name()));
+    }
 }

@@ -1,0 +1,432 @@
+//! Whether a request may go on: access, then rate limits, then budgets; all of them or none.
+
+use super::{Account, Exchange, Forward, Host, Phase, Taken, Verdict};
+use crate::budget::lease::{self, Hold};
+use crate::budget::Instance;
+use crate::config::{BudgetRule, OnUnavailable, OnUnpriced};
+use crate::estimate;
+use crate::limit::{self, Answer, Pace};
+use crate::money::NanoUsd;
+use crate::policy::Subject;
+use crate::pricing::book::Price;
+use crate::pricing::cost::{affordable_output, worst_case};
+use crate::record::{Problem, Reason};
+use crate::refusal::{Cause, Refusal};
+use crate::wire::request::{Edits, RequestFacts};
+use std::rc::Rc;
+
+/// Output tokens that are held when neither the request, the policy nor the model says how many may come.
+pub const FALLBACK_OUTPUT_TOKENS: u64 = 4_096;
+/// A request is not capped below this: an answer of a few tokens is of no use to anyone.
+const LEAST_CLAMPED_TOKENS: u64 = 16;
+
+/// What is known of the control plane when budgets are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// It may be asked, for the first time or again.
+    MayAsk,
+    /// It was asked often enough.
+    Enough,
+    /// It did not answer.
+    Unreachable,
+}
+
+/// How often one request asks: others may take what was granted for it.
+const ASKS: u8 = 3;
+
+/// A refusal before it is put into words.
+struct Stop {
+    by: String,
+    reason: Reason,
+    message: String,
+    retry_ms: Option<u64>,
+}
+
+/// Why budgets did not let a request pass.
+enum Short {
+    Stop(Stop),
+    Ask(Vec<Instance>),
+}
+
+/// What a request may put out.
+#[derive(Clone, Copy)]
+struct Output {
+    /// Tokens of one choice.
+    each: u64,
+    /// Choices asked for.
+    choices: u64,
+}
+
+impl Output {
+    fn total(self) -> u64 {
+        self.each.saturating_mul(self.choices)
+    }
+}
+
+impl Exchange {
+    /// Decides, after the last piece of the body was pushed.
+    pub fn decide(&mut self, host: Host<'_>) -> Verdict {
+        let Some(mut scanner) = self.scanner.take() else { return self.unexpected(host) };
+        match scanner.finish() {
+            Err(error) => Verdict::Refuse(self.refuse_body(host, &error)),
+            Ok(facts) => {
+                self.facts = Some(facts);
+                match self.admit(host) {
+                    Ok(verdict) => verdict,
+                    Err(stop) => Verdict::Refuse(self.stop(host, &stop)),
+                }
+            }
+        }
+    }
+
+    /// Decides again after a [`Verdict::Wait`]. `answered`: the control plane's grants are in the store.
+    pub fn resume(&mut self, host: Host<'_>, answered: bool) -> Verdict {
+        if !matches!(self.phase, Phase::Waiting) {
+            return self.unexpected(host);
+        }
+        if !answered {
+            self.problems.push(Problem::LeaseUnavailable);
+        }
+        self.asks = self.asks.saturating_add(1);
+        let asked = match answered {
+            false => Asked::Unreachable,
+            true if self.asks < ASKS => Asked::MayAsk,
+            true => Asked::Enough,
+        };
+        match self.hold_budgets(host, asked) {
+            Ok(verdict) => verdict,
+            Err(stop) => Verdict::Refuse(self.stop(host, &stop)),
+        }
+    }
+
+    /// A host that calls out of turn gets a refusal, not a free pass.
+    fn unexpected(&mut self, host: Host<'_>) -> Verdict {
+        let message = "the request was decided twice: please report this";
+        Verdict::Refuse(self.refuse(host, Cause { by: "Purser", reason: Reason::Unavailable, message, retry_ms: None }))
+    }
+
+    fn stop(&mut self, host: Host<'_>, stop: &Stop) -> Refusal {
+        self.release(host);
+        let Stop { by, reason, message, retry_ms } = stop;
+        self.refuse(host, Cause { by, reason: *reason, message, retry_ms: *retry_ms })
+    }
+
+    /// Gives back whatever is held.
+    pub(super) fn release(&mut self, host: Host<'_>) {
+        for account in &mut self.accounts {
+            lease::settle(host.store, &account.instance, std::mem::take(&mut account.held), 0);
+        }
+        for taken in self.taken.drain(..) {
+            limit::settle(host.store, &taken.key, taken.pace, taken.permits, 0, host.now_ms);
+        }
+    }
+
+    fn admit(&mut self, host: Host<'_>) -> Result<Verdict, Stop> {
+        let policy = Rc::clone(&self.policy);
+        let Some(facts) = &self.facts else { return Ok(self.unexpected(host)) };
+        let model = facts.model.clone();
+        let Some(route) = policy.route(self.api, &model, host.now_ms) else {
+            return Err(Stop {
+                by: "Provider".to_owned(),
+                reason: Reason::NoProvider,
+                message: format!("no provider serves `{}` requests for model `{model}`", self.api),
+                retry_ms: None,
+            });
+        };
+        self.provider.clone_from(&route.provider.name);
+        self.estimate.input = facts.input_tokens(estimate::family(route.upstream_model(&model)));
+        let labels = self.identity.labels.clone();
+        let subject = Subject { labels: &labels, provider: &route.provider.name, model: &model, api: self.api };
+        if let Some(rule) = policy.access_denied_by(subject) {
+            return Err(Stop {
+                by: format!("AccessPolicy/{}", rule.name),
+                reason: Reason::Access,
+                message: format!("access policy `{}` does not allow model `{model}` here", rule.name),
+                retry_ms: None,
+            });
+        }
+        self.take_permits(host, &policy, subject)?;
+        let unknown_period = self.open_accounts(host, &policy, subject);
+        if let Some(rule) = unknown_period {
+            return Err(unavailable(rule));
+        }
+        self.hold_budgets(host, Asked::MayAsk)
+    }
+
+    fn take_permits(
+        &mut self,
+        host: Host<'_>,
+        policy: &crate::policy::Policy,
+        subject: Subject<'_>,
+    ) -> Result<(), Stop> {
+        for (rule, group) in policy.rate_limits(subject) {
+            let wanted = [(rule.requests, 1, "requests"), (rule.tokens, self.estimate.input, "tokens")];
+            for (capacity, permits, what) in wanted {
+                let Some(capacity) = capacity else { continue };
+                let pace = Pace { capacity, window_ms: rule.window_ms };
+                let key = format!("purser.limit.{}/{}/{what}/{}", rule.name, rule.window_ms, group.join("\u{1f}"));
+                match limit::take(host.store, &key, pace, permits, host.now_ms) {
+                    Answer::Pass { .. } => {
+                        self.taken.push(Taken { key, pace, permits, tokens: what == "tokens" });
+                    }
+                    Answer::Wait { retry_ms, .. } => {
+                        return Err(Stop {
+                            by: format!("RateLimit/{}", rule.name),
+                            reason: Reason::RateLimit,
+                            message: format!(
+                                "rate limit `{}` of {capacity} {what} in {} reached{}; try again in {}",
+                                rule.name,
+                                seconds(rule.window_ms),
+                                of_group(&rule.per, &group),
+                                seconds(retry_ms),
+                            ),
+                            retry_ms: (capacity > 0).then_some(retry_ms),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the budgets that count this request. Returns a hard budget that is closed because no period is known.
+    fn open_accounts<'p>(
+        &mut self,
+        host: Host<'_>,
+        policy: &'p crate::policy::Policy,
+        subject: Subject<'p>,
+    ) -> Option<&'p BudgetRule> {
+        for (rule, instance) in policy.budgets(subject, host.now_ms) {
+            match instance {
+                Some(instance) => {
+                    let index = policy.config.budgets.iter().position(|other| std::ptr::eq(other, rule));
+                    if let Some(rule) = index {
+                        self.accounts.push(Account { rule, instance, held: 0 });
+                    }
+                }
+                None if rule.hard && rule.on_unavailable == OnUnavailable::Closed => return Some(rule),
+                None => {}
+            }
+        }
+        None
+    }
+
+    fn hold_budgets(&mut self, host: Host<'_>, asked: Asked) -> Result<Verdict, Stop> {
+        let policy = Rc::clone(&self.policy);
+        let Some(facts) = self.facts.take() else { return Ok(self.unexpected(host)) };
+        let outcome = self.hold_with(host, &policy, &facts, asked);
+        self.facts = Some(facts);
+        match outcome {
+            Ok(()) => {
+                self.number(host);
+                self.phase = Phase::Forwarded;
+                let low = std::mem::take(&mut self.low);
+                Ok(Verdict::Forward(Forward { route: self.provider.clone(), edits: self.edits.clone(), low }))
+            }
+            Err(Short::Ask(instances)) => {
+                self.phase = Phase::Waiting;
+                Ok(Verdict::Wait(instances))
+            }
+            Err(Short::Stop(stop)) => Err(stop),
+        }
+    }
+
+    fn hold_with(
+        &mut self,
+        host: Host<'_>,
+        policy: &crate::policy::Policy,
+        facts: &RequestFacts,
+        asked: Asked,
+    ) -> Result<(), Short> {
+        let Some(route) = policy.route(self.api, &facts.model, self.started_ms) else { return Ok(()) };
+        let upstream_model = route.upstream_model(&facts.model);
+        let price = policy.price(route.provider, upstream_model, self.started_ms);
+        let rules = || self.accounts.iter().filter_map(|account| policy.config.budgets.get(account.rule));
+        let clamp = rules().any(|rule| rule.clamp);
+        let default_output = rules().filter_map(|rule| rule.default_max_tokens).min();
+        let model_output = route.model.and_then(|model| model.max_output_tokens);
+        let may_rewrite = facts.body_bytes <= policy.config.sync.rewrite_max_bytes as u64;
+
+        let each = facts.max_tokens.or(default_output).or(model_output).unwrap_or(FALLBACK_OUTPUT_TOKENS);
+        let mut output = Output { each, choices: facts.choices.max(1) };
+        match price {
+            None => {
+                if let Some(rule) = rules().find(|rule| rule.hard && rule.on_unpriced == OnUnpriced::Deny) {
+                    return Err(Short::Stop(unpriced(rule, upstream_model)));
+                }
+            }
+            Some(price) => {
+                let room = if clamp && may_rewrite { Some(LEAST_CLAMPED_TOKENS) } else { None };
+                output = self.hold_all(host, policy, &price, output, room, asked)?;
+            }
+        }
+        self.estimate.output = output.total();
+
+        let capped = clamp || (facts.max_tokens.is_none() && default_output.is_some());
+        let mut edits = Edits {
+            model: route.model.and_then(|model| model.upstream_model.clone()).filter(|to| *to != facts.model),
+            max_tokens: (capped && facts.max_tokens != Some(output.each)).then_some(output.each),
+            include_usage: facts.stream && !facts.include_usage && self.api == crate::api::Api::OpenAiChat,
+        };
+        if edits != Edits::default() && !may_rewrite {
+            self.problems.push(Problem::NotRewritten);
+            edits = Edits::default();
+        }
+        self.edits = (edits != Edits::default()).then_some(edits);
+        Ok(())
+    }
+
+    /// Holds the worst case of every budget, or nothing. With `least` the output may be capped down to that many
+    /// tokens when no more can be had. Returns the output that is held for.
+    fn hold_all(
+        &mut self,
+        host: Host<'_>,
+        policy: &crate::policy::Policy,
+        price: &Price<'_>,
+        wanted: Output,
+        least: Option<u64>,
+        asked: Asked,
+    ) -> Result<Output, Short> {
+        let prompt = with_headroom(self.estimate.input);
+        let mut output = wanted;
+        // Each round holds all, or caps the output to what one more budget has.
+        for _ in 0..=self.accounts.len().saturating_mul(2) {
+            let amount = worst_case(price, prompt, output.total()).unwrap_or(NanoUsd(u64::MAX));
+            let Some((at, available)) = self.try_hold(host, policy, amount.0, asked)? else {
+                self.estimate.reserved_nano_usd = amount.0;
+                return Ok(output);
+            };
+            let account = self.accounts.get(at);
+            let rule = account.and_then(|account| policy.config.budgets.get(account.rule));
+            let affordable = affordable_output(price, prompt, NanoUsd(available));
+            let each = affordable.checked_div(output.choices).unwrap_or(0);
+            match (least, rule) {
+                (Some(least), _) if each >= least && each < output.each => output.each = each,
+                (_, Some(rule)) => return Err(Short::Stop(exhausted(rule, account.map(|a| &a.instance), host.now_ms))),
+                (_, None) => break,
+            }
+        }
+        let message = "the budgets of this request change too fast: try again".to_owned();
+        Err(Short::Stop(Stop { by: "Budget".into(), reason: Reason::Budget, message, retry_ms: Some(1_000) }))
+    }
+
+    /// Holds `amount` of every budget. When one has too little, gives the others back and says which, and what it has.
+    fn try_hold(
+        &mut self,
+        host: Host<'_>,
+        policy: &crate::policy::Policy,
+        amount: u64,
+        asked: Asked,
+    ) -> Result<Option<(usize, u64)>, Short> {
+        self.low.clear();
+        let mut short: Option<(usize, u64)> = None;
+        let mut ask = Vec::new();
+        let mut closed: Option<&BudgetRule> = None;
+        for (at, account) in self.accounts.iter_mut().enumerate() {
+            let Some(rule) = policy.config.budgets.get(account.rule) else { continue };
+            if !rule.hard {
+                continue;
+            }
+            match lease::hold(host.store, &account.instance, amount, host.now_ms) {
+                Hold::Held { low } => {
+                    account.held = amount;
+                    if low {
+                        self.low.push(account.instance.clone());
+                    }
+                }
+                Hold::Short if asked == Asked::MayAsk => ask.push(account.instance.clone()),
+                Hold::Short if asked == Asked::Unreachable => match rule.on_unavailable {
+                    OnUnavailable::Open => {
+                        lease::hold_anyway(host.store, &account.instance, amount, host.now_ms);
+                        account.held = amount;
+                    }
+                    OnUnavailable::Closed => closed = closed.or(Some(rule)),
+                },
+                Hold::Short => {
+                    let available = lease::read(host.store, &account.instance).available();
+                    short = short.or(Some((at, available)));
+                }
+                Hold::Exhausted { available } => short = short.or(Some((at, available))),
+            }
+        }
+        if short.is_none() && ask.is_empty() && closed.is_none() {
+            return Ok(None);
+        }
+        for account in &mut self.accounts {
+            lease::settle(host.store, &account.instance, std::mem::take(&mut account.held), 0);
+        }
+        if let Some(rule) = closed {
+            return Err(Short::Stop(unavailable(rule)));
+        }
+        if !ask.is_empty() {
+            return Err(Short::Ask(ask));
+        }
+        Ok(short)
+    }
+}
+
+/// The estimate errs by a few per cent either way (`docs/accuracy.md`); a fifth on top keeps a reservation above nearly
+/// every prompt.
+fn with_headroom(tokens: u64) -> u64 {
+    tokens.saturating_add(tokens.div_ceil(5)).saturating_add(16)
+}
+
+fn seconds(ms: u64) -> String {
+    let whole = ms.div_ceil(1_000);
+    format!("{whole} s")
+}
+
+/// ` for team ml, user ann`, or nothing.
+fn of_group(per: &[String], group: &[String]) -> String {
+    let pairs: Vec<String> = per.iter().zip(group).map(|(name, value)| format!("{name} {value}")).collect();
+    if pairs.is_empty() { String::new() } else { format!(" for {}", pairs.join(", ")) }
+}
+
+fn unpriced(rule: &BudgetRule, model: &str) -> Stop {
+    Stop {
+        by: format!("Budget/{}", rule.name),
+        reason: Reason::Unpriced,
+        message: format!(
+            "model `{model}` has no price, and budget `{}` does not let unpriced models pass; \
+             give it one with a PriceOverride, or set `unpriced: allow`",
+            rule.name
+        ),
+        retry_ms: None,
+    }
+}
+
+fn unavailable(rule: &BudgetRule) -> Stop {
+    Stop {
+        by: format!("Budget/{}", rule.name),
+        reason: Reason::Unavailable,
+        message: format!("budget `{}` cannot be checked just now", rule.name),
+        retry_ms: Some(5_000),
+    }
+}
+
+fn exhausted(rule: &BudgetRule, instance: Option<&Instance>, now_ms: u64) -> Stop {
+    let group = instance.map(|instance| of_group(&rule.per, &instance.group)).unwrap_or_default();
+    let end = rule.periods_ms.iter().find(|start| **start > now_ms).copied();
+    let left = end.map(|end| format!("; a new period starts in {}", duration(end.saturating_sub(now_ms))));
+    Stop {
+        by: format!("Budget/{}", rule.name),
+        reason: Reason::Budget,
+        message: format!(
+            "budget `{}` of {} USD{group} does not cover this request any more{}",
+            rule.name,
+            NanoUsd(rule.limit),
+            left.unwrap_or_default()
+        ),
+        retry_ms: None,
+    }
+}
+
+/// About how long: in days, hours or minutes.
+fn duration(ms: u64) -> String {
+    let minutes = ms.div_ceil(60_000);
+    match minutes {
+        0..=90 => format!("{minutes} min"),
+        91..=2_880 => format!("{} h", minutes.div_ceil(60)),
+        _ => format!("{} days", minutes.div_ceil(1_440)),
+    }
+}

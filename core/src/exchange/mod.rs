@@ -1,0 +1,312 @@
+//! The state machine of one exchange: from the request's head to the record.
+//!
+//! The host feeds what it sees, in order, and does what it is told:
+//!
+//! ```text
+//! begin ─► push_request… ─► decide ─► Forward ─► response_head ─► response_body… ─► finish ─► record
+//!                             │  ▲
+//!                             ▼  │ resume (after one sync with the control plane)
+//!                            Wait ┘         Refuse ─────────────────────────────► finish ─► record
+//! ```
+//!
+//! - A request is held until it was read whole: only then is it known what it asks for and what it may cost.
+//! - What is held of budgets is settled in `finish`, whatever happened; `finish` comes exactly once.
+//! - The answer goes out whatever the meter makes of it. What cannot be read is unmetered, not free.
+
+mod admission;
+mod settlement;
+
+use crate::api::Api;
+use crate::budget::Instance;
+use crate::identity::{self, Identity, IdentityError, Presented};
+use crate::limit::Pace;
+use crate::policy::Policy;
+use crate::record::{Denied, Estimate, Problem, Reason, Record};
+use crate::refusal::{Cause, Refusal};
+use crate::store::Store;
+use crate::wire::request::{self, Edits, RequestError, RequestFacts, RequestScanner};
+use crate::wire::response::{Passed, ResponseMeter};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Key of the sequence counter in the [`Store`].
+pub const SEQ_KEY: &str = "purser.seq";
+
+/// The proxy that an exchange passes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proxy {
+    /// xDS node id.
+    pub id: String,
+    /// This run of its process.
+    pub epoch: u64,
+    /// Labels learned from its node metadata.
+    pub workload: BTreeMap<String, String>,
+}
+
+/// What the host lends for one call.
+#[derive(Clone, Copy)]
+pub struct Host<'a> {
+    /// Milliseconds since 1970.
+    pub now_ms: u64,
+    /// What all workers share.
+    pub store: &'a dyn Store,
+    /// The proxy.
+    pub proxy: &'a Proxy,
+}
+
+/// What the host does with the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send it on.
+    Forward(Forward),
+    /// Answer it so, and call [`Exchange::finish`] at its end.
+    Refuse(Refusal),
+    /// Sync these leases with the control plane, then call [`Exchange::resume`].
+    Wait(Vec<Instance>),
+}
+
+/// How a request is sent on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Forward {
+    /// Value of [`crate::config::ROUTE_HEADER`].
+    pub route: String,
+    /// Changes to the body, if any: see [`Exchange::rewrite`].
+    pub edits: Option<Edits>,
+    /// Leases that will not last for long: sync them soon.
+    pub low: Vec<Instance>,
+}
+
+/// How the answer ended, as the host saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Its end of stream passed.
+    Whole,
+    /// Client or provider went away first.
+    Cut,
+    /// Envoy answered in the provider's place before the provider had the request.
+    NotSent,
+    /// Envoy answered in the provider's place after the request was on its way: it may have been worked on.
+    NoAnswer,
+}
+
+/// All that is left of an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// For the ledger and the access log.
+    pub record: Record,
+    /// Leases whose figures changed.
+    pub touched: Vec<Instance>,
+}
+
+/// A budget that counts the exchange.
+#[derive(Debug)]
+struct Account {
+    /// Index into the policy's budgets.
+    rule: usize,
+    instance: Instance,
+    held: u64,
+}
+
+/// A rate limit's bucket that the exchange took from.
+#[derive(Debug)]
+struct Taken {
+    key: String,
+    pace: Pace,
+    permits: u64,
+    /// Whether the permits are tokens, to be settled at the end.
+    tokens: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The body is coming in.
+    Reading,
+    /// A lease is being asked for.
+    Waiting,
+    /// On its way to the provider, or answered.
+    Forwarded,
+    /// Refused.
+    Denied(Denied, u16),
+}
+
+/// One exchange.
+#[derive(Debug)]
+pub struct Exchange {
+    policy: Rc<Policy>,
+    api: Api,
+    phase: Phase,
+    started_ms: u64,
+    first_byte_ms: Option<u64>,
+    request_id: String,
+    trace_id: Option<String>,
+    identity: Identity,
+    scanner: Option<RequestScanner>,
+    facts: Option<RequestFacts>,
+    provider: String,
+    accounts: Vec<Account>,
+    taken: Vec<Taken>,
+    seq: Option<u64>,
+    estimate: Estimate,
+    edits: Option<Edits>,
+    low: Vec<Instance>,
+    /// How often the control plane answered for this request.
+    asks: u8,
+    problems: Vec<Problem>,
+    meter: Option<ResponseMeter>,
+    status: u16,
+}
+
+impl Exchange {
+    /// Starts an exchange if the request is one of an LLM API. `headers` have lower-case names, pseudo-headers
+    /// (`:path`, `:method`) among them.
+    #[must_use]
+    pub fn begin(host: Host<'_>, policy: Rc<Policy>, headers: &[(String, String)]) -> Option<Begun> {
+        let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let api = request::recognise(header(":method")?, header(":path")?)?;
+        let bearer = header("authorization").and_then(|value| {
+            let (scheme, secret) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
+        });
+        // A virtual key counts wherever it stands: a second header must not hide it.
+        let secrets = [header("x-api-key"), header("api-key"), bearer];
+        let is_key = |secret: &&str| secret.starts_with(identity::KEY_PREFIX);
+        let secret = secrets.iter().flatten().copied().find(is_key);
+        let presented = Presented { secret, headers, workload: &host.proxy.workload };
+        let known = identity::identify(&policy.config.identity, &policy.keys, presented, host.now_ms);
+        let (identity, refused) = match known {
+            Ok(identity) => (identity, None),
+            Err((identity, error)) => (identity, Some(error)),
+        };
+        let trace_id = header("traceparent").and_then(|value| value.split('-').nth(1)).filter(|id| id.len() == 32);
+        let mut exchange = Self {
+            api,
+            phase: Phase::Reading,
+            started_ms: host.now_ms,
+            first_byte_ms: None,
+            request_id: header("x-request-id").unwrap_or_default().to_owned(),
+            trace_id: trace_id.map(str::to_owned),
+            identity,
+            scanner: Some(RequestScanner::new(api)),
+            facts: None,
+            provider: String::new(),
+            accounts: Vec::new(),
+            taken: Vec::new(),
+            seq: None,
+            estimate: Estimate::default(),
+            edits: None,
+            low: Vec::new(),
+            asks: 0,
+            problems: Vec::new(),
+            meter: None,
+            status: 0,
+            policy,
+        };
+        match refused {
+            None => Some(Begun::Read(exchange)),
+            Some(error) => {
+                let refusal = exchange.refuse_caller(host, &error);
+                Some(Begun::Refuse(exchange, refusal))
+            }
+        }
+    }
+
+    fn refuse_caller(&mut self, host: Host<'_>, error: &IdentityError) -> Refusal {
+        let message = error.to_string();
+        self.refuse(host, Cause { by: "Identity", reason: Reason::Unauthenticated, message: &message, retry_ms: None })
+    }
+
+    /// Its wire format.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        self.api
+    }
+
+    /// Whether it was sent on to a provider.
+    #[must_use]
+    pub fn is_forwarded(&self) -> bool {
+        matches!(self.phase, Phase::Forwarded)
+    }
+
+    /// Its number, once it was admitted or refused.
+    #[must_use]
+    pub fn seq(&self) -> Option<u64> {
+        self.seq
+    }
+
+    /// Reads a piece of the request's body.
+    pub fn push_request(&mut self, chunk: &[u8]) {
+        if let Some(scanner) = &mut self.scanner {
+            scanner.push(chunk);
+        }
+    }
+
+    /// The whole body, as the verdict wants it.
+    #[must_use]
+    pub fn rewrite(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let (facts, edits) = (self.facts.as_ref()?, self.edits.as_ref()?);
+        Some(request::rewrite(self.api, body, &facts.spans, edits))
+    }
+
+    /// Reads the head of the provider's answer.
+    pub fn response_head(&mut self, status: u16, content_type: &str, content_encoding: &str) {
+        self.status = status;
+        let strip = self.rewrites_response();
+        self.meter = Some(ResponseMeter::new(self.api, status, content_type, content_encoding, strip));
+    }
+
+    /// Whether the answer may go out changed, so that its announced length no longer holds.
+    #[must_use]
+    pub fn rewrites_response(&self) -> bool {
+        self.edits.as_ref().is_some_and(|edits| edits.include_usage)
+    }
+
+    /// Whether the time of the first byte is still to be told.
+    #[must_use]
+    pub fn awaits_first_byte(&self) -> bool {
+        self.first_byte_ms.is_none()
+    }
+
+    /// The first byte of the answer's body came.
+    pub fn first_byte(&mut self, now_ms: u64) {
+        self.first_byte_ms = Some(now_ms.saturating_sub(self.started_ms));
+    }
+
+    /// Reads a piece of the provider's answer, and says what goes to the client in its place.
+    pub fn response_body(&mut self, chunk: &[u8], last: bool) -> Passed {
+        match &mut self.meter {
+            Some(meter) => meter.push(chunk, last),
+            None => Passed::Unchanged,
+        }
+    }
+
+    fn number(&mut self, host: Host<'_>) {
+        if self.seq.is_none() {
+            self.seq = Some(crate::store::next_number(host.store, SEQ_KEY));
+        }
+    }
+
+    fn refuse(&mut self, host: Host<'_>, cause: Cause<'_>) -> Refusal {
+        self.number(host);
+        let refusal = Refusal::new(self.api, cause, &self.request_id);
+        self.phase = Phase::Denied(refusal.denied.clone(), refusal.status);
+        refusal
+    }
+
+    fn refuse_body(&mut self, host: Host<'_>, error: &RequestError) -> Refusal {
+        self.problems.push(Problem::RequestUnreadable);
+        let message = error.to_string();
+        self.refuse(host, Cause { by: "Request", reason: Reason::BadRequest, message: &message, retry_ms: None })
+    }
+}
+
+/// What came of a request's head.
+#[derive(Debug)]
+pub enum Begun {
+    /// Read the body, then decide.
+    Read(Exchange),
+    /// Refuse it at once.
+    Refuse(Exchange, Refusal),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! The end of an exchange: usage, cost, what the budgets and limits are charged, and the record.
+
+use super::{End, Exchange, Finished, Host, Phase};
+use crate::budget::lease;
+use crate::limit;
+use crate::pricing::cost::cost;
+use crate::record::{Charge, Cost, Outcome, Problem, Record};
+use crate::usage::{Quality, Tokens, Usage};
+use crate::wire::response::ResponseFacts;
+use std::rc::Rc;
+
+impl Exchange {
+    /// Settles and writes the record. Comes exactly once, after the last event.
+    #[must_use]
+    pub fn finish(mut self, host: Host<'_>, end: End) -> Finished {
+        self.number(host);
+        let (outcome, status, denied) = match &self.phase {
+            Phase::Denied(denied, status) => (Outcome::Denied, *status, Some(denied.clone())),
+            Phase::Reading | Phase::Waiting => (Outcome::Aborted, self.status, None),
+            Phase::Forwarded => {
+                let outcome = match end {
+                    End::Whole => Outcome::Complete,
+                    End::Cut => Outcome::Aborted,
+                    End::NotSent | End::NoAnswer => Outcome::Failed,
+                };
+                (outcome, self.status, None)
+            }
+        };
+        let forwarded = self.is_forwarded();
+        let answer = self.meter.take().map(|mut meter| meter.finish(end == End::Whole));
+        let (usage, cost) = if forwarded { self.price(end, answer.as_ref()) } else { (None, Cost::None) };
+        if let Some(answer) = &answer {
+            self.problems.extend(&answer.problems);
+        }
+        let charges = self.settle(host, usage.as_ref(), &cost);
+        self.problems.sort_unstable();
+        self.problems.dedup();
+        let touched = self.accounts.iter().map(|account| account.instance.clone()).collect();
+        let facts = self.facts.take();
+        let record = Record {
+            proxy: host.proxy.id.clone(),
+            epoch: host.proxy.epoch,
+            seq: self.seq.unwrap_or(0),
+            request_id: self.request_id,
+            trace_id: self.trace_id,
+            started_ms: self.started_ms,
+            duration_ms: host.now_ms.saturating_sub(self.started_ms),
+            first_byte_ms: self.first_byte_ms,
+            api: self.api,
+            stream: facts.as_ref().is_some_and(|facts| facts.stream),
+            provider: self.provider,
+            request_model: facts.map(|facts| facts.model).unwrap_or_default(),
+            response_model: answer.and_then(|answer| answer.model),
+            labels: self.identity.labels,
+            key: self.identity.key,
+            status,
+            outcome,
+            usage,
+            cost,
+            denied,
+            estimate: self.estimate,
+            charges,
+            policy: self.policy.config.version.clone(),
+            price_book: self.policy.config.price_book.clone(),
+            problems: self.problems,
+        };
+        Finished { record, touched }
+    }
+
+    /// Usage and cost of an exchange that was sent on.
+    fn price(&mut self, end: End, answer: Option<&ResponseFacts>) -> (Option<Usage>, Cost) {
+        let succeeded = (200..300).contains(&self.status);
+        let usage = match (end, answer) {
+            (End::NotSent, _) => return (None, Cost::None),
+            (End::NoAnswer, _) => None,
+            (_, Some(answer)) if !succeeded && answer.usage.is_none() => return (None, Cost::None),
+            (_, Some(answer)) => answer.usage.or_else(|| self.estimated(end, answer)),
+            // The caller left before the answer began: the provider has read the prompt, and may write for nobody.
+            (_, None) => Some(self.partial(0)),
+        };
+        let Some(usage) = usage else { return (None, Cost::Unmetered) };
+        let cost = self.cost(&usage.tokens, answer.and_then(|answer| answer.model.as_deref()));
+        (Some(usage), cost)
+    }
+
+    /// Our own count of an answer that reported nothing; `None` when nothing of it could be read.
+    fn estimated(&mut self, end: End, answer: &ResponseFacts) -> Option<Usage> {
+        let unreadable = [Problem::ResponseUnreadable, Problem::ResponseEncoding];
+        if answer.output_estimate == 0 && answer.problems.iter().any(|problem| unreadable.contains(problem)) {
+            return None;
+        }
+        if end == End::Cut {
+            return Some(self.partial(answer.output_estimate));
+        }
+        self.problems.push(Problem::UsageMissing);
+        Some(Usage { quality: Quality::Estimated, ..self.partial(answer.output_estimate) })
+    }
+
+    fn partial(&self, output: u64) -> Usage {
+        let tokens = Tokens { input: self.estimate.input, output, ..Tokens::default() };
+        Usage { tokens, reasoning: 0, quality: Quality::Partial }
+    }
+
+    /// At the price of the model that answered; of the one that was sent for when that has none.
+    fn cost(&self, tokens: &Tokens, response_model: Option<&str>) -> Cost {
+        let policy = Rc::clone(&self.policy);
+        let asked = self.facts.as_ref().map(|facts| facts.model.as_str()).unwrap_or_default();
+        let Some(route) = policy.route(self.api, asked, self.started_ms) else { return Cost::Unpriced };
+        let find = |model: &str| policy.price(route.provider, model, self.started_ms);
+        let price = response_model.and_then(find).or_else(|| find(route.upstream_model(asked)));
+        let Some(price) = price else { return Cost::Unpriced };
+        match cost(&price, tokens) {
+            Ok(breakdown) => Cost::Priced {
+                nano_usd: breakdown.nano_usd.0,
+                femto_usd_by_kind: breakdown.femto_usd_by_kind,
+                entry: price.entry_name(),
+            },
+            Err(_) => Cost::Unpriced,
+        }
+    }
+
+    fn settle(&mut self, host: Host<'_>, usage: Option<&Usage>, cost: &Cost) -> Vec<Charge> {
+        let mut charges = Vec::new();
+        for account in &mut self.accounts {
+            let held = std::mem::take(&mut account.held);
+            // What is not known is charged as it was held: it may have cost that much.
+            let amount = cost.amount().map_or(held, |amount| amount.0);
+            lease::settle(host.store, &account.instance, held, amount);
+            if amount > 0 {
+                charges.push(Charge { budget: account.instance.to_string(), nano_usd: amount });
+            }
+        }
+        for taken in self.taken.drain(..).filter(|taken| taken.tokens) {
+            let actual = match (usage, cost) {
+                (Some(usage), _) => usage.tokens.total(),
+                (None, Cost::None) => 0,
+                (None, _) => taken.permits,
+            };
+            limit::settle(host.store, &taken.key, taken.pace, taken.permits, actual, host.now_ms);
+        }
+        charges
+    }
+}

@@ -1,0 +1,316 @@
+use super::*;
+use crate::budget::lease;
+use crate::config::FilterConfig;
+use crate::record::{Cost, Outcome};
+use crate::store::MemoryStore;
+use crate::sync::LeaseGrant;
+use crate::usage::Quality;
+use serde_json::{json, Value};
+
+/// A model of 1 USD per 10⁶ prompt tokens and 10 USD per 10⁶ output tokens.
+fn config(budget: Value) -> Rc<Policy> {
+    let mut config = FilterConfig {
+        providers: vec![crate::config::ProviderConfig {
+            name: "openai".into(),
+            apis: vec![Api::OpenAiChat],
+            catalog: "openai".into(),
+        }],
+        ..FilterConfig::default()
+    };
+    config.prices = vec![serde_json::from_value(json!({
+        "provider": "openai", "model": "m", "match": ["m"],
+        "rates": [{"from": "2020-01-01", "input": "1", "output": "10"}],
+    }))
+    .unwrap()];
+    config.identity.trust = vec![crate::labels::Source::Header];
+    config.identity.headers = BTreeMap::from([("x-purser-team".into(), "team".into())]);
+    if budget.is_object() {
+        let mut whole = json!({
+            "name": "b", "selector": {}, "per": ["team"], "limit": 1_000_000_000, "hard": true, "clamp": false,
+            "on_unavailable": "closed", "on_unpriced": "deny", "periods_ms": [0, 1_000_000],
+        });
+        for (key, value) in budget.as_object().unwrap() {
+            whole[key] = value.clone();
+        }
+        config.budgets = vec![serde_json::from_value(whole).unwrap()];
+    }
+    Rc::new(Policy::compile(config).unwrap())
+}
+
+struct World {
+    store: MemoryStore,
+    proxy: Proxy,
+    policy: Rc<Policy>,
+    now_ms: u64,
+}
+
+impl World {
+    fn new(budget: Value) -> Self {
+        let proxy = Proxy { id: "p".into(), epoch: 7, workload: BTreeMap::new() };
+        Self { store: MemoryStore::default(), proxy, policy: config(budget), now_ms: 1_000 }
+    }
+
+    fn host(&self) -> Host<'_> {
+        Host { now_ms: self.now_ms, store: &self.store, proxy: &self.proxy }
+    }
+
+    fn begin(&self, body: &Value) -> Exchange {
+        let pairs = [(":method", "POST"), (":path", "/v1/chat/completions"), ("x-purser-team", "ml")];
+        let headers: Vec<_> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let Some(Begun::Read(mut exchange)) = Exchange::begin(self.host(), Rc::clone(&self.policy), &headers) else {
+            panic!("not begun")
+        };
+        exchange.push_request(body.to_string().as_bytes());
+        exchange
+    }
+
+    fn instance(&self) -> Instance {
+        Instance { budget: "b".into(), period_ms: 0, group: vec!["ml".into()] }
+    }
+
+    fn grant(&self, granted: u64, exhausted: bool) {
+        lease::grant(&self.store, &LeaseGrant { instance: self.instance(), granted, exhausted }, self.now_ms);
+    }
+
+    fn answer(&self, exchange: &mut Exchange, body: &Value) {
+        exchange.response_head(200, "application/json", "");
+        exchange.response_body(body.to_string().as_bytes(), true);
+    }
+}
+
+fn ask(max_tokens: u64) -> Value {
+    json!({"model": "m", "max_tokens": max_tokens, "messages": [{"role": "user", "content": "hello there"}]})
+}
+
+fn reply(prompt: u64, output: u64) -> Value {
+    json!({"model": "m", "choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "hi"}}],
+        "usage": {"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output}})
+}
+
+fn forwarded(verdict: Verdict) -> Forward {
+    match verdict {
+        Verdict::Forward(forward) => forward,
+        other => panic!("not forwarded: {other:?}"),
+    }
+}
+
+fn refused(verdict: Verdict) -> Refusal {
+    match verdict {
+        Verdict::Refuse(refusal) => refusal,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn a_cold_lease_waits_once_then_the_request_is_held_settled_and_recorded() {
+    let world = World::new(json!({}));
+    let mut exchange = world.begin(&ask(100));
+    assert_eq!(exchange.decide(world.host()), Verdict::Wait(vec![world.instance()]));
+    world.grant(10_000_000, false);
+    let forward = forwarded(exchange.resume(world.host(), true));
+    assert_eq!((forward.route.as_str(), forward.edits), ("openai", None));
+    let held = lease::read(&world.store, &world.instance()).reserved;
+    assert!(held > 100 * 10_000, "100 output tokens at 10 µUSD and a prompt: {held}");
+
+    world.answer(&mut exchange, &reply(20, 30));
+    let Finished { record, touched } = exchange.finish(world.host(), End::Whole);
+    let cost = 20 * 1_000 + 30 * 10_000;
+    assert!(matches!(&record.cost, Cost::Priced { nano_usd, .. } if *nano_usd == cost), "{:?}", record.cost);
+    assert_eq!((record.outcome, record.seq, record.status), (Outcome::Complete, 1, 200));
+    assert_eq!(record.usage.unwrap().quality, Quality::Exact);
+    assert_eq!(record.estimate.reserved_nano_usd, held);
+    assert_eq!(record.charges.first().map(|c| (c.budget.as_str(), c.nano_usd)), Some(("b/0/ml", cost)));
+    assert_eq!(touched, [world.instance()]);
+    let lease = lease::read(&world.store, &world.instance());
+    assert_eq!((lease.reserved, lease.spent), (0, cost));
+}
+
+#[test]
+fn a_warm_lease_never_waits() {
+    let world = World::new(json!({}));
+    world.grant(100_000_000, false);
+    for _ in 0..20 {
+        let mut exchange = world.begin(&ask(100));
+        forwarded(exchange.decide(world.host()));
+        world.answer(&mut exchange, &reply(5, 5));
+        let _ = exchange.finish(world.host(), End::Whole);
+    }
+    assert_eq!(lease::read(&world.store, &world.instance()).spent, 20 * (5 * 1_000 + 5 * 10_000));
+}
+
+#[test]
+fn an_exhausted_budget_refuses_and_holds_nothing() {
+    let world = World::new(json!({}));
+    world.grant(10, true);
+    let mut exchange = world.begin(&ask(100));
+    let refusal = refused(exchange.decide(world.host()));
+    assert_eq!((refusal.status, refusal.denied.by.as_str()), (429, "Budget/b"));
+    assert!(refusal.body.contains("1.00 USD for team ml"), "{}", refusal.body);
+    let record = exchange.finish(world.host(), End::Whole).record;
+    assert_eq!((record.outcome, record.cost, record.status), (Outcome::Denied, Cost::None, 429));
+    assert_eq!(lease::read(&world.store, &world.instance()).reserved, 0);
+}
+
+#[test]
+fn without_a_control_plane_the_policy_decides() {
+    for (on_unavailable, passes) in [("closed", false), ("open", true)] {
+        let world = World::new(json!({"on_unavailable": on_unavailable}));
+        let mut exchange = world.begin(&ask(100));
+        assert!(matches!(exchange.decide(world.host()), Verdict::Wait(_)));
+        match exchange.resume(world.host(), false) {
+            Verdict::Forward(_) if passes => {
+                world.answer(&mut exchange, &reply(10, 10));
+                let record = exchange.finish(world.host(), End::Whole).record;
+                assert_eq!(record.problems, [Problem::LeaseUnavailable]);
+                assert_eq!(lease::read(&world.store, &world.instance()).spent, 110_000, "charged when it is back");
+            }
+            Verdict::Refuse(refusal) if !passes => assert_eq!(refusal.status, 503),
+            other => panic!("{on_unavailable}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn clamp_caps_the_output_to_what_is_left() {
+    let world = World::new(json!({"clamp": true}));
+    world.grant(600_000, true);
+    let mut exchange = world.begin(&ask(1_000));
+    let forward = forwarded(exchange.decide(world.host()));
+    let capped = forward.edits.and_then(|edits| edits.max_tokens).unwrap();
+    assert!((16..=60).contains(&capped), "600,000 nano-USD buy at most 60 output tokens: {capped}");
+    let lease = lease::read(&world.store, &world.instance());
+    assert!(lease.reserved <= 600_000 && lease.available() < 10_000, "{lease:?}");
+    let body = exchange.rewrite(ask(1_000).to_string().as_bytes()).unwrap();
+    let sent: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(sent["max_tokens"], json!(capped));
+}
+
+#[test]
+fn clamp_does_not_pass_an_answer_of_a_few_tokens() {
+    let world = World::new(json!({"clamp": true}));
+    world.grant(100_000, true);
+    assert_eq!(refused(world.begin(&ask(1_000)).decide(world.host())).denied.reason, Reason::Budget);
+}
+
+#[test]
+fn a_request_without_max_tokens_gets_the_policys() {
+    let world = World::new(json!({"default_max_tokens": 50}));
+    world.grant(100_000_000, false);
+    let body = json!({"model": "m", "messages": []});
+    let mut exchange = world.begin(&body);
+    assert_eq!(forwarded(exchange.decide(world.host())).edits.and_then(|e| e.max_tokens), Some(50));
+    let sent: Value = serde_json::from_slice(&exchange.rewrite(body.to_string().as_bytes()).unwrap()).unwrap();
+    assert_eq!(sent, json!({"model": "m", "messages": [], "max_completion_tokens": 50}));
+}
+
+#[test]
+fn an_unpriced_model_is_refused_by_a_hard_budget_and_never_free() {
+    let world = World::new(json!({}));
+    let unknown = json!({"model": "mystery", "max_tokens": 5, "messages": []});
+    let refusal = refused(world.begin(&unknown).decide(world.host()));
+    assert_eq!((refusal.status, refusal.denied.reason), (403, Reason::Unpriced));
+
+    let world = World::new(json!({"on_unpriced": "allow"}));
+    let mut exchange = world.begin(&unknown);
+    forwarded(exchange.decide(world.host()));
+    exchange.response_head(200, "application/json", "");
+    exchange.response_body(br#"{"model":"mystery","usage":{"prompt_tokens":3,"completion_tokens":4}}"#, true);
+    let record = exchange.finish(world.host(), End::Whole).record;
+    assert_eq!(record.cost, Cost::Unpriced);
+    assert_eq!(record.usage.unwrap().tokens.total(), 7);
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_charged_as_held() {
+    let world = World::new(json!({}));
+    world.grant(100_000_000, false);
+    let mut exchange = world.begin(&ask(100));
+    forwarded(exchange.decide(world.host()));
+    exchange.response_head(200, "application/json", "br");
+    exchange.response_body(b"\x00\x01\x02", true);
+    let record = exchange.finish(world.host(), End::Whole).record;
+    assert_eq!(record.cost, Cost::Unmetered);
+    assert_eq!(record.charges.first().map(|c| c.nano_usd), Some(record.estimate.reserved_nano_usd));
+}
+
+#[test]
+fn ends_that_cost_nothing_and_ends_that_may_have() {
+    type Drive = fn(&World, &mut Exchange);
+    let none: Drive = |_, _| {};
+    let error: Drive = |_, exchange| {
+        exchange.response_head(500, "application/json", "");
+        exchange.response_body(br#"{"error":{"message":"boom"}}"#, true);
+    };
+    let cases: [(&str, Drive, End, Outcome, bool); 4] = [
+        ("provider error", error, End::Whole, Outcome::Complete, true),
+        ("no connection", none, End::NotSent, Outcome::Failed, true),
+        ("reset after the request was sent", none, End::NoAnswer, Outcome::Failed, false),
+        ("client left before the answer", none, End::Cut, Outcome::Aborted, false),
+    ];
+    for (case, drive, end, outcome, free) in cases {
+        let world = World::new(json!({}));
+        world.grant(100_000_000, false);
+        let mut exchange = world.begin(&ask(100));
+        forwarded(exchange.decide(world.host()));
+        drive(&world, &mut exchange);
+        let record = exchange.finish(world.host(), end).record;
+        assert_eq!((record.outcome, record.cost == Cost::None), (outcome, free), "{case}");
+        let lease = lease::read(&world.store, &world.instance());
+        assert_eq!((lease.reserved, lease.spent == 0), (0, free), "{case}");
+        assert_eq!(lease.spent, record.charges.iter().map(|c| c.nano_usd).sum::<u64>(), "{case}");
+    }
+}
+
+#[test]
+fn a_stream_cut_short_is_charged_for_what_was_seen() {
+    let world = World::new(json!({}));
+    world.grant(100_000_000, false);
+    let mut body = ask(100);
+    body["stream"] = json!(true);
+    let mut exchange = world.begin(&body);
+    let forward = forwarded(exchange.decide(world.host()));
+    assert!(forward.edits.unwrap().include_usage);
+    exchange.response_head(200, "text/event-stream", "");
+    exchange.response_body(
+        b"data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one two three four\"}}],\"usage\":null}\n\n",
+        false,
+    );
+    let record = exchange.finish(world.host(), End::Cut).record;
+    let usage = record.usage.unwrap();
+    assert_eq!((record.outcome, usage.quality), (Outcome::Aborted, Quality::Partial));
+    assert!(usage.tokens.output >= 3 && usage.tokens.output <= 8, "{usage:?}");
+}
+
+#[test]
+fn a_body_that_is_not_what_the_api_takes_is_refused_in_its_dialect() {
+    let world = World::new(json!({}));
+    for body in [&b"{\"model\": 5}"[..], b"not json", b"{\"model\":\"m\",\"messages\":[", b""] {
+        let pairs = [(":method", "POST"), (":path", "/v1/chat/completions")];
+        let headers: Vec<_> = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let Some(Begun::Read(mut exchange)) = Exchange::begin(world.host(), Rc::clone(&world.policy), &headers) else {
+            panic!("not begun")
+        };
+        exchange.push_request(body);
+        assert_eq!(refused(exchange.decide(world.host())).status, 400, "{body:?}");
+        let record = exchange.finish(world.host(), End::Whole).record;
+        assert_eq!(record.problems, [Problem::RequestUnreadable]);
+    }
+}
+
+#[test]
+fn a_rate_limit_refuses_with_the_time_to_come_back_and_costs_nothing() {
+    let world = World::new(Value::Null);
+    let mut config = world.policy.config.clone();
+    config.rate_limits = vec![serde_json::from_value(
+        json!({"name": "pace", "selector": {}, "per": ["team"], "requests": 2, "window_ms": 60_000}),
+    )
+    .unwrap()];
+    let policy = Rc::new(Policy::compile(config).unwrap());
+    let world = World { policy, ..world };
+    for _ in 0..2 {
+        assert!(matches!(world.begin(&ask(1)).decide(world.host()), Verdict::Forward(_)));
+    }
+    let refusal = refused(world.begin(&ask(1)).decide(world.host()));
+    let retry = refusal.headers.iter().find(|(name, _)| *name == "retry-after").map(|(_, value)| value.as_str());
+    assert_eq!((refusal.status, retry), (429, Some("30")));
+}
