@@ -3,6 +3,8 @@
 //! `root` takes the configuration and the ticks, `stream` is one HTTP stream, `vm` is what they share within one
 //! worker's VM, and `host` is the only file that names `proxy_wasm::hostcalls`.
 
+#![expect(missing_docs, reason = "the entry point that `main!` makes has none")]
+
 mod host;
 mod metrics;
 mod root;

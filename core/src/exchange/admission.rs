@@ -16,7 +16,7 @@ use crate::wire::request::{Edits, RequestFacts};
 use std::rc::Rc;
 
 /// Output tokens that are held when neither the request, the policy nor the model says how many may come.
-pub const FALLBACK_OUTPUT_TOKENS: u64 = 4_096;
+pub(super) const FALLBACK_OUTPUT_TOKENS: u64 = 4_096;
 /// A request is not capped below this: an answer of a few tokens is of no use to anyone.
 const LEAST_CLAMPED_TOKENS: u64 = 16;
 

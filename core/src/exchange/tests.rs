@@ -19,7 +19,7 @@ fn config(budget: Value) -> Rc<Policy> {
     };
     config.prices = vec![serde_json::from_value(json!({
         "provider": "openai", "model": "m", "match": ["m"],
-        "rates": [{"from": "2020-01-01", "input": "1", "output": "10"}],
+        "rates": [{"from": "1970-01-01", "input": "1", "output": "10"}],
     }))
     .unwrap()];
     config.identity.trust = vec![crate::labels::Source::Header];

@@ -35,7 +35,7 @@ fn model(name: &str, globs: &[&str], provider: &str) -> ModelConfig {
 fn price(provider: &str, model: &str) -> crate::pricing::PriceEntry {
     serde_json::from_value(serde_json::json!({
         "provider": provider, "model": model, "match": [model],
-        "rates": [{"from": "2020-01-01", "input": "1", "output": "2"}],
+        "rates": [{"from": "1970-01-01", "input": "1", "output": "2"}],
     }))
     .unwrap()
 }

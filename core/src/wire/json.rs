@@ -1,0 +1,483 @@
+//! An incremental reader of one JSON value: bytes in, in whatever pieces; what a [`Visitor`] asked for out.
+//!
+//! No tree, and no copy of the value: strings are handed on as they pass, decoded, and only if the visitor wants them.
+//! The one mechanism under the request scanner and the response meter.
+//!
+//! - Where a value stands is a path of [`Key`]s: names that some wire format gives a meaning to are told apart, all
+//!   others are [`Key::Other`], array members [`Key::Item`].
+//! - Nesting is bounded by [`DEPTH_MAX`]; there is no recursion.
+
+/// Deepest nesting that is read.
+pub const DEPTH_MAX: usize = 256;
+const KEY_MAX: usize = 64;
+const SCALAR_MAX: usize = 40;
+
+/// A step of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the JSON name that it stands for, see `Key::of`")]
+pub enum Key {
+    /// A member of an array.
+    Item,
+    /// A name that nothing here gives a meaning to.
+    Other,
+    Arguments,
+    CacheCreation,
+    CacheCreationInputTokens,
+    CacheReadInputTokens,
+    CacheWriteTokens,
+    CachedTokens,
+    Choices,
+    CompletionTokens,
+    CompletionTokensDetails,
+    Content,
+    Data,
+    Delta,
+    Ephemeral1h,
+    Ephemeral5m,
+    Error,
+    FileData,
+    FinishReason,
+    Function,
+    Functions,
+    ImageUrl,
+    IncludeUsage,
+    Input,
+    InputTokens,
+    MaxCompletionTokens,
+    MaxTokens,
+    Message,
+    Messages,
+    Model,
+    N,
+    Name,
+    OutputTokens,
+    OutputTokensDetails,
+    PartialJson,
+    PromptTokens,
+    PromptTokensDetails,
+    Reasoning,
+    ReasoningContent,
+    ReasoningTokens,
+    Refusal,
+    ResponseFormat,
+    Role,
+    Source,
+    StopReason,
+    Stream,
+    StreamOptions,
+    System,
+    Text,
+    Thinking,
+    ThinkingTokens,
+    ToolCalls,
+    Tools,
+    Type,
+    Url,
+    Usage,
+}
+
+impl Key {
+    fn of(name: &[u8]) -> Self {
+        match name {
+            b"arguments" => Self::Arguments,
+            b"cache_creation" => Self::CacheCreation,
+            b"cache_creation_input_tokens" => Self::CacheCreationInputTokens,
+            b"cache_read_input_tokens" => Self::CacheReadInputTokens,
+            b"cache_write_tokens" => Self::CacheWriteTokens,
+            b"cached_tokens" => Self::CachedTokens,
+            b"choices" => Self::Choices,
+            b"completion_tokens" => Self::CompletionTokens,
+            b"completion_tokens_details" => Self::CompletionTokensDetails,
+            b"content" => Self::Content,
+            b"data" => Self::Data,
+            b"delta" => Self::Delta,
+            b"ephemeral_1h_input_tokens" => Self::Ephemeral1h,
+            b"ephemeral_5m_input_tokens" => Self::Ephemeral5m,
+            b"error" => Self::Error,
+            b"file_data" => Self::FileData,
+            b"finish_reason" => Self::FinishReason,
+            b"function" => Self::Function,
+            b"functions" => Self::Functions,
+            b"image_url" => Self::ImageUrl,
+            b"include_usage" => Self::IncludeUsage,
+            b"input" => Self::Input,
+            b"input_tokens" => Self::InputTokens,
+            b"max_completion_tokens" => Self::MaxCompletionTokens,
+            b"max_tokens" => Self::MaxTokens,
+            b"message" => Self::Message,
+            b"messages" => Self::Messages,
+            b"model" => Self::Model,
+            b"n" => Self::N,
+            b"name" => Self::Name,
+            b"output_tokens" => Self::OutputTokens,
+            b"output_tokens_details" => Self::OutputTokensDetails,
+            b"partial_json" => Self::PartialJson,
+            b"prompt_tokens" => Self::PromptTokens,
+            b"prompt_tokens_details" => Self::PromptTokensDetails,
+            b"reasoning" => Self::Reasoning,
+            b"reasoning_content" => Self::ReasoningContent,
+            b"reasoning_tokens" => Self::ReasoningTokens,
+            b"refusal" => Self::Refusal,
+            b"response_format" => Self::ResponseFormat,
+            b"role" => Self::Role,
+            b"source" => Self::Source,
+            b"stop_reason" => Self::StopReason,
+            b"stream" => Self::Stream,
+            b"stream_options" => Self::StreamOptions,
+            b"system" => Self::System,
+            b"text" => Self::Text,
+            b"thinking" => Self::Thinking,
+            b"thinking_tokens" => Self::ThinkingTokens,
+            b"tool_calls" => Self::ToolCalls,
+            b"tools" => Self::Tools,
+            b"type" => Self::Type,
+            b"url" => Self::Url,
+            b"usage" => Self::Usage,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Bytes of the value, from `start` up to `end`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// One past the last.
+    pub end: usize,
+}
+
+/// What wants to know. Paths are from the value's root, which is the empty path.
+pub trait Visitor {
+    /// An object or array begins at `at`.
+    fn enter(&mut self, path: &[Key], object: bool, at: usize);
+    /// It ended; `span` holds its brackets.
+    fn leave(&mut self, path: &[Key], object: bool, span: Span);
+    /// A member's name, decoded, cut to 64 bytes.
+    fn key(&mut self, path: &[Key], name: &[u8]);
+    /// A string begins: are its pieces wanted?
+    fn wants(&mut self, path: &[Key]) -> bool;
+    /// A decoded piece of a string that was wanted. A piece may end inside a character.
+    fn text(&mut self, path: &[Key], piece: &[u8]);
+    /// A string ended; `span` holds its quotes.
+    fn text_end(&mut self, path: &[Key], span: Span);
+    /// A number, `true`, `false` or `null`, as written.
+    fn scalar(&mut self, path: &[Key], raw: &[u8], span: Span);
+}
+
+/// Where and why the bytes are no JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonError {
+    /// A byte that cannot stand there.
+    #[error("not JSON at byte {0}")]
+    Unexpected(usize),
+    /// More nesting than [`DEPTH_MAX`].
+    #[error("nested deeper than {DEPTH_MAX} levels at byte {0}")]
+    TooDeep(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Value,
+    FirstMember,
+    Member,
+    Colon,
+    FirstItem,
+    After,
+    Text { key: bool, wanted: bool },
+    Escape { key: bool, wanted: bool },
+    Unicode { key: bool, wanted: bool, digits: u8, code: u32 },
+    Scalar,
+    End,
+}
+
+/// The reader.
+#[derive(Debug)]
+pub struct Reader {
+    state: State,
+    /// For each open container: whether it is an object, and where it began.
+    open: Vec<(bool, usize)>,
+    path: Vec<Key>,
+    name: Vec<u8>,
+    scalar: Vec<u8>,
+    /// Where the value under way began.
+    start: usize,
+    /// Bytes read before this piece.
+    read: usize,
+    high_surrogate: Option<u32>,
+    error: Option<JsonError>,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self {
+            state: State::Value,
+            open: Vec::new(),
+            path: Vec::new(),
+            name: Vec::new(),
+            scalar: Vec::new(),
+            start: 0,
+            read: 0,
+            high_surrogate: None,
+            error: None,
+        }
+    }
+}
+
+impl Reader {
+    /// Makes ready for another value, keeping what was allocated.
+    pub fn reset(&mut self) {
+        self.state = State::Value;
+        self.open.clear();
+        self.path.clear();
+        self.name.clear();
+        self.scalar.clear();
+        self.read = 0;
+        self.high_surrogate = None;
+        self.error = None;
+    }
+
+    /// Whether a whole value was read.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.error.is_none() && self.state == State::End
+    }
+
+    /// Why nothing more is read.
+    #[must_use]
+    pub fn error(&self) -> Option<JsonError> {
+        self.error
+    }
+
+    /// Reads a piece. After an error nothing more is read.
+    pub fn push(&mut self, piece: &[u8], visitor: &mut impl Visitor) {
+        let mut at = 0usize;
+        while self.error.is_none() {
+            let Some(rest) = piece.get(at..).filter(|rest| !rest.is_empty()) else { break };
+            let used = match self.state {
+                State::Text { key, wanted } => self.text(rest, at, key, wanted, visitor),
+                State::Scalar => self.scalar(rest, at, visitor),
+                _ => {
+                    let byte = rest.first().copied().unwrap_or(0);
+                    self.byte(byte, self.read.saturating_add(at), visitor);
+                    1
+                }
+            };
+            at = at.saturating_add(used);
+        }
+        self.read = self.read.saturating_add(piece.len());
+    }
+
+    /// The bytes are over: a number at the root ends here.
+    pub fn finish(&mut self, visitor: &mut impl Visitor) {
+        if self.state == State::Scalar && self.open.is_empty() {
+            self.end_scalar(self.read, visitor);
+        }
+    }
+
+    fn fail(&mut self, at: usize) {
+        self.error = Some(JsonError::Unexpected(at));
+    }
+
+    /// One byte outside of strings' and scalars' insides. `at` counts from the value's start.
+    fn byte(&mut self, byte: u8, at: usize, visitor: &mut impl Visitor) {
+        match (self.state, byte) {
+            (State::Escape { key, wanted }, _) => self.escape(byte, at, key, wanted, visitor),
+            (State::Unicode { key, wanted, digits, code }, _) => {
+                let Some(digit) = char::from(byte).to_digit(16) else { return self.fail(at) };
+                let code = (code << 4) | digit;
+                if digits < 3 {
+                    let digits = digits.saturating_add(1);
+                    self.state = State::Unicode { key, wanted, digits, code };
+                } else {
+                    self.state = State::Text { key, wanted };
+                    self.code_unit(code, key, wanted, visitor);
+                }
+            }
+            (_, b' ' | b'\t' | b'\n' | b'\r') => {}
+            (State::Value | State::FirstItem, b'{') => self.enter(true, at, visitor),
+            (State::Value | State::FirstItem, b'[') => self.enter(false, at, visitor),
+            (State::FirstItem, b']') | (State::FirstMember, b'}') => self.leave(at, visitor),
+            (State::Value | State::FirstItem, b'"') => {
+                self.start = at;
+                self.state = State::Text { key: false, wanted: visitor.wants(&self.path) };
+            }
+            (State::Value | State::FirstItem, b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
+                self.start = at;
+                self.scalar.clear();
+                self.scalar.push(byte);
+                self.state = State::Scalar;
+            }
+            (State::FirstMember | State::Member, b'"') => {
+                self.name.clear();
+                self.state = State::Text { key: true, wanted: true };
+            }
+            (State::Colon, b':') => self.state = State::Value,
+            (State::After, b',') => {
+                let object = self.open.last().is_some_and(|(object, _)| *object);
+                self.state = if object { State::Member } else { State::Value };
+            }
+            (State::After, b'}' | b']') => {
+                if self.open.last().is_some_and(|(object, _)| *object == (byte == b'}')) {
+                    self.leave(at, visitor);
+                } else {
+                    self.fail(at);
+                }
+            }
+            _ => self.fail(at),
+        }
+    }
+
+    fn enter(&mut self, object: bool, at: usize, visitor: &mut impl Visitor) {
+        if self.open.len() >= DEPTH_MAX {
+            self.error = Some(JsonError::TooDeep(at));
+            return;
+        }
+        visitor.enter(&self.path, object, at);
+        self.open.push((object, at));
+        self.path.push(Key::Item);
+        self.state = if object { State::FirstMember } else { State::FirstItem };
+    }
+
+    fn leave(&mut self, at: usize, visitor: &mut impl Visitor) {
+        self.path.pop();
+        if let Some((object, start)) = self.open.pop() {
+            visitor.leave(&self.path, object, Span { start, end: at.saturating_add(1) });
+        }
+        self.value_ended();
+    }
+
+    fn value_ended(&mut self) {
+        self.state = if self.open.is_empty() { State::End } else { State::After };
+    }
+
+    /// The inside of a string, up to its end, an escape, or the end of the piece.
+    fn text(&mut self, rest: &[u8], at: usize, key: bool, wanted: bool, visitor: &mut impl Visitor) -> usize {
+        let stop = memchr::memchr2(b'"', b'\\', rest);
+        let plain = rest.get(..stop.unwrap_or(rest.len())).unwrap_or(rest);
+        if !plain.is_empty() {
+            self.high_surrogate = None;
+            self.deliver(plain, key, wanted, visitor);
+        }
+        let Some(stop) = stop else { return rest.len() };
+        if rest.get(stop) == Some(&b'\\') {
+            self.state = State::Escape { key, wanted };
+        } else {
+            self.high_surrogate = None;
+            let end = self.read.saturating_add(at).saturating_add(stop).saturating_add(1);
+            self.end_text(key, end, visitor);
+        }
+        stop.saturating_add(1)
+    }
+
+    fn end_text(&mut self, key: bool, end: usize, visitor: &mut impl Visitor) {
+        if key {
+            if let Some(step) = self.path.last_mut() {
+                *step = Key::of(&self.name);
+            }
+            visitor.key(&self.path, &self.name);
+            self.state = State::Colon;
+        } else {
+            visitor.text_end(&self.path, Span { start: self.start, end });
+            self.value_ended();
+        }
+    }
+
+    fn deliver(&mut self, piece: &[u8], key: bool, wanted: bool, visitor: &mut impl Visitor) {
+        if key {
+            // One byte more than the longest name that is told apart keeps a longer one from passing for it.
+            let room = KEY_MAX.saturating_sub(self.name.len());
+            self.name.extend_from_slice(piece.get(..room.min(piece.len())).unwrap_or_default());
+        } else if wanted {
+            visitor.text(&self.path, piece);
+        }
+    }
+
+    fn escape(&mut self, byte: u8, at: usize, key: bool, wanted: bool, visitor: &mut impl Visitor) {
+        let plain = match byte {
+            b'"' | b'\\' | b'/' => byte,
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'b' => 8,
+            b'f' => 12,
+            b'u' => {
+                self.state = State::Unicode { key, wanted, digits: 0, code: 0 };
+                return;
+            }
+            _ => return self.fail(at),
+        };
+        self.high_surrogate = None;
+        self.state = State::Text { key, wanted };
+        self.deliver(&[plain], key, wanted, visitor);
+    }
+
+    /// A `\uXXXX`. Two may make one character; half of such a pair is dropped.
+    fn code_unit(&mut self, code: u32, key: bool, wanted: bool, visitor: &mut impl Visitor) {
+        let code = match (self.high_surrogate.take(), code) {
+            (_, 0xD800..=0xDBFF) => {
+                self.high_surrogate = Some(code);
+                return;
+            }
+            (Some(high), 0xDC00..=0xDFFF) => {
+                let high = high.saturating_sub(0xD800) << 10;
+                high.saturating_add(code.saturating_sub(0xDC00)).saturating_add(0x1_0000)
+            }
+            (None, 0xDC00..=0xDFFF) => return,
+            _ => code,
+        };
+        if let Some(character) = char::from_u32(code) {
+            self.deliver(character.encode_utf8(&mut [0; 4]).as_bytes(), key, wanted, visitor);
+        }
+    }
+
+    fn scalar(&mut self, rest: &[u8], at: usize, visitor: &mut impl Visitor) -> usize {
+        let inside = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'E' | b'+' | b'-' | b'.');
+        let length = rest.iter().take_while(|byte| inside(byte)).count();
+        let room = SCALAR_MAX.saturating_sub(self.scalar.len());
+        self.scalar.extend_from_slice(rest.get(..length.min(room)).unwrap_or_default());
+        if length < rest.len() {
+            self.end_scalar(self.read.saturating_add(at).saturating_add(length), visitor);
+        }
+        length
+    }
+
+    fn end_scalar(&mut self, end: usize, visitor: &mut impl Visitor) {
+        let word = matches!(self.scalar.as_slice(), b"true" | b"false" | b"null");
+        // A number longer than the room is a number all the same; what it is does not matter to anyone here.
+        let number = || is_number(&self.scalar) || self.scalar.len() == SCALAR_MAX;
+        if !word && !number() {
+            return self.fail(self.start);
+        }
+        visitor.scalar(&self.path, &self.scalar, Span { start: self.start, end });
+        self.value_ended();
+    }
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc8259#section-6>
+fn is_number(raw: &[u8]) -> bool {
+    let digits = |raw: &[u8]| raw.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let rest = raw.strip_prefix(b"-").unwrap_or(raw);
+    let whole = digits(rest);
+    if whole == 0 || (whole > 1 && rest.first() == Some(&b'0')) {
+        return false;
+    }
+    let mut rest = rest.get(whole..).unwrap_or_default();
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let length = digits(fraction);
+        if length == 0 {
+            return false;
+        }
+        rest = fraction.get(length..).unwrap_or_default();
+    }
+    if let Some(exponent) = rest.strip_prefix(b"e").or(rest.strip_prefix(b"E")) {
+        let exponent = exponent.strip_prefix(b"-").or(exponent.strip_prefix(b"+")).unwrap_or(exponent);
+        let length = digits(exponent);
+        return length > 0 && length == exponent.len();
+    }
+    rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests;
