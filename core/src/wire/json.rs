@@ -5,137 +5,112 @@
 //!
 //! - Where a value stands is a path of [`Key`]s: names that some wire format gives a meaning to are told apart, all
 //!   others are [`Key::Other`], array members [`Key::Item`].
-//! - Nesting is bounded by [`DEPTH_MAX`]; there is no recursion.
+//! - Paths are at most [`DEPTH_MAX`] long and there is no recursion. Of what is nested deeper only the brackets are
+//!   counted; its strings, names among them, are told with the path at the limit.
+//! - It takes every JSON text, and a little more: control characters and bytes that are no UTF-8 inside of strings,
+//!   and disorder between brackets below [`DEPTH_MAX`].
 
-/// Deepest nesting that is read.
+/// Longest path that is told.
 pub const DEPTH_MAX: usize = 256;
 const KEY_MAX: usize = 64;
 const SCALAR_MAX: usize = 40;
 
-/// A step of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the JSON name that it stands for, see `Key::of`")]
-pub enum Key {
-    /// A member of an array.
-    Item,
-    /// A name that nothing here gives a meaning to.
-    Other,
-    Arguments,
-    CacheCreation,
-    CacheCreationInputTokens,
-    CacheReadInputTokens,
-    CacheWriteTokens,
-    CachedTokens,
-    Choices,
-    CompletionTokens,
-    CompletionTokensDetails,
-    Content,
-    Data,
-    Delta,
-    Ephemeral1h,
-    Ephemeral5m,
-    Error,
-    FileData,
-    FinishReason,
-    Function,
-    Functions,
-    ImageUrl,
-    IncludeUsage,
-    Input,
-    InputTokens,
-    MaxCompletionTokens,
-    MaxTokens,
-    Message,
-    Messages,
-    Model,
-    N,
-    Name,
-    OutputTokens,
-    OutputTokensDetails,
-    PartialJson,
-    PromptTokens,
-    PromptTokensDetails,
-    Reasoning,
-    ReasoningContent,
-    ReasoningTokens,
-    Refusal,
-    ResponseFormat,
-    Role,
-    Source,
-    StopReason,
-    Stream,
-    StreamOptions,
-    System,
-    Text,
-    Thinking,
-    ThinkingTokens,
-    ToolCalls,
-    Tools,
-    Type,
-    Url,
-    Usage,
+macro_rules! keys {
+    ($($key:ident = $name:literal,)*) => {
+        /// A step of a path.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "each is the JSON name beside it in the list")]
+        pub enum Key {
+            /// A member of an array.
+            Item,
+            /// A name that nothing here gives a meaning to.
+            Other,
+            $($key,)*
+        }
+
+        impl Key {
+            fn of(name: &[u8]) -> Self {
+                match name {
+                    $($name => Self::$key,)*
+                    _ => Self::Other,
+                }
+            }
+        }
+    };
 }
 
-impl Key {
-    fn of(name: &[u8]) -> Self {
-        match name {
-            b"arguments" => Self::Arguments,
-            b"cache_creation" => Self::CacheCreation,
-            b"cache_creation_input_tokens" => Self::CacheCreationInputTokens,
-            b"cache_read_input_tokens" => Self::CacheReadInputTokens,
-            b"cache_write_tokens" => Self::CacheWriteTokens,
-            b"cached_tokens" => Self::CachedTokens,
-            b"choices" => Self::Choices,
-            b"completion_tokens" => Self::CompletionTokens,
-            b"completion_tokens_details" => Self::CompletionTokensDetails,
-            b"content" => Self::Content,
-            b"data" => Self::Data,
-            b"delta" => Self::Delta,
-            b"ephemeral_1h_input_tokens" => Self::Ephemeral1h,
-            b"ephemeral_5m_input_tokens" => Self::Ephemeral5m,
-            b"error" => Self::Error,
-            b"file_data" => Self::FileData,
-            b"finish_reason" => Self::FinishReason,
-            b"function" => Self::Function,
-            b"functions" => Self::Functions,
-            b"image_url" => Self::ImageUrl,
-            b"include_usage" => Self::IncludeUsage,
-            b"input" => Self::Input,
-            b"input_tokens" => Self::InputTokens,
-            b"max_completion_tokens" => Self::MaxCompletionTokens,
-            b"max_tokens" => Self::MaxTokens,
-            b"message" => Self::Message,
-            b"messages" => Self::Messages,
-            b"model" => Self::Model,
-            b"n" => Self::N,
-            b"name" => Self::Name,
-            b"output_tokens" => Self::OutputTokens,
-            b"output_tokens_details" => Self::OutputTokensDetails,
-            b"partial_json" => Self::PartialJson,
-            b"prompt_tokens" => Self::PromptTokens,
-            b"prompt_tokens_details" => Self::PromptTokensDetails,
-            b"reasoning" => Self::Reasoning,
-            b"reasoning_content" => Self::ReasoningContent,
-            b"reasoning_tokens" => Self::ReasoningTokens,
-            b"refusal" => Self::Refusal,
-            b"response_format" => Self::ResponseFormat,
-            b"role" => Self::Role,
-            b"source" => Self::Source,
-            b"stop_reason" => Self::StopReason,
-            b"stream" => Self::Stream,
-            b"stream_options" => Self::StreamOptions,
-            b"system" => Self::System,
-            b"text" => Self::Text,
-            b"thinking" => Self::Thinking,
-            b"thinking_tokens" => Self::ThinkingTokens,
-            b"tool_calls" => Self::ToolCalls,
-            b"tools" => Self::Tools,
-            b"type" => Self::Type,
-            b"url" => Self::Url,
-            b"usage" => Self::Usage,
-            _ => Self::Other,
-        }
-    }
+keys! {
+    Arguments = b"arguments",
+    Audio = b"audio",
+    CacheCreation = b"cache_creation",
+    CacheCreationInputTokens = b"cache_creation_input_tokens",
+    CacheReadInputTokens = b"cache_read_input_tokens",
+    CacheWriteTokens = b"cache_write_tokens",
+    CachedTokens = b"cached_tokens",
+    Choices = b"choices",
+    CompletionTokens = b"completion_tokens",
+    CompletionTokensDetails = b"completion_tokens_details",
+    Content = b"content",
+    ContentBlock = b"content_block",
+    Data = b"data",
+    Delta = b"delta",
+    Detail = b"detail",
+    Ephemeral1h = b"ephemeral_1h_input_tokens",
+    Ephemeral5m = b"ephemeral_5m_input_tokens",
+    Error = b"error",
+    File = b"file",
+    FileData = b"file_data",
+    FileId = b"file_id",
+    FinishReason = b"finish_reason",
+    Format = b"format",
+    Function = b"function",
+    FunctionCall = b"function_call",
+    Functions = b"functions",
+    Id = b"id",
+    ImageUrl = b"image_url",
+    IncludeUsage = b"include_usage",
+    Input = b"input",
+    InputAudio = b"input_audio",
+    InputTokens = b"input_tokens",
+    MaxCompletionTokens = b"max_completion_tokens",
+    MaxTokens = b"max_tokens",
+    MediaType = b"media_type",
+    Message = b"message",
+    Messages = b"messages",
+    Model = b"model",
+    N = b"n",
+    Name = b"name",
+    NumCachedTokens = b"num_cached_tokens",
+    OutputTokens = b"output_tokens",
+    OutputTokensDetails = b"output_tokens_details",
+    PartialJson = b"partial_json",
+    PromptCacheHitTokens = b"prompt_cache_hit_tokens",
+    PromptTokens = b"prompt_tokens",
+    PromptTokensDetails = b"prompt_tokens_details",
+    Reasoning = b"reasoning",
+    ReasoningContent = b"reasoning_content",
+    ReasoningTokens = b"reasoning_tokens",
+    Refusal = b"refusal",
+    ResponseFormat = b"response_format",
+    Role = b"role",
+    Signature = b"signature",
+    Source = b"source",
+    StopReason = b"stop_reason",
+    Stream = b"stream",
+    StreamOptions = b"stream_options",
+    System = b"system",
+    Text = b"text",
+    Thinking = b"thinking",
+    ThinkingTokens = b"thinking_tokens",
+    ToolCallId = b"tool_call_id",
+    ToolCalls = b"tool_calls",
+    ToolUseId = b"tool_use_id",
+    Tools = b"tools",
+    Transcript = b"transcript",
+    Type = b"type",
+    Url = b"url",
+    Usage = b"usage",
+    XGroq = b"x_groq",
 }
 
 /// Bytes of the value, from `start` up to `end`.
@@ -172,9 +147,6 @@ pub enum JsonError {
     /// A byte that cannot stand there.
     #[error("not JSON at byte {0}")]
     Unexpected(usize),
-    /// More nesting than [`DEPTH_MAX`].
-    #[error("nested deeper than {DEPTH_MAX} levels at byte {0}")]
-    TooDeep(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,6 +157,8 @@ enum State {
     Colon,
     FirstItem,
     After,
+    /// Below [`DEPTH_MAX`].
+    Deep,
     Text { key: bool, wanted: bool },
     Escape { key: bool, wanted: bool },
     Unicode { key: bool, wanted: bool, digits: u8, code: u32 },
@@ -199,6 +173,8 @@ pub struct Reader {
     /// For each open container: whether it is an object, and where it began.
     open: Vec<(bool, usize)>,
     path: Vec<Key>,
+    /// Open brackets below [`DEPTH_MAX`].
+    deep: usize,
     name: Vec<u8>,
     scalar: Vec<u8>,
     /// Where the value under way began.
@@ -215,6 +191,7 @@ impl Default for Reader {
             state: State::Value,
             open: Vec::new(),
             path: Vec::new(),
+            deep: 0,
             name: Vec::new(),
             scalar: Vec::new(),
             start: 0,
@@ -231,6 +208,7 @@ impl Reader {
         self.state = State::Value;
         self.open.clear();
         self.path.clear();
+        self.deep = 0;
         self.name.clear();
         self.scalar.clear();
         self.read = 0;
@@ -295,6 +273,7 @@ impl Reader {
                     self.code_unit(code, key, wanted, visitor);
                 }
             }
+            (State::Deep, _) => self.below(byte, at, visitor),
             (_, b' ' | b'\t' | b'\n' | b'\r') => {}
             (State::Value | State::FirstItem, b'{') => self.enter(true, at, visitor),
             (State::Value | State::FirstItem, b'[') => self.enter(false, at, visitor),
@@ -331,13 +310,32 @@ impl Reader {
 
     fn enter(&mut self, object: bool, at: usize, visitor: &mut impl Visitor) {
         if self.open.len() >= DEPTH_MAX {
-            self.error = Some(JsonError::TooDeep(at));
+            self.deep = 1;
+            self.state = State::Deep;
             return;
         }
         visitor.enter(&self.path, object, at);
         self.open.push((object, at));
         self.path.push(Key::Item);
         self.state = if object { State::FirstMember } else { State::FirstItem };
+    }
+
+    /// A byte below [`DEPTH_MAX`].
+    fn below(&mut self, byte: u8, at: usize, visitor: &mut impl Visitor) {
+        match byte {
+            b'"' => {
+                self.start = at;
+                self.state = State::Text { key: false, wanted: visitor.wants(&self.path) };
+            }
+            b'{' | b'[' => self.deep = self.deep.saturating_add(1),
+            b'}' | b']' => {
+                self.deep = self.deep.saturating_sub(1);
+                if self.deep == 0 {
+                    self.value_ended();
+                }
+            }
+            _ => {}
+        }
     }
 
     fn leave(&mut self, at: usize, visitor: &mut impl Visitor) {
@@ -357,14 +355,14 @@ impl Reader {
         let stop = memchr::memchr2(b'"', b'\\', rest);
         let plain = rest.get(..stop.unwrap_or(rest.len())).unwrap_or(rest);
         if !plain.is_empty() {
-            self.high_surrogate = None;
+            self.lone_surrogate(key, wanted, visitor);
             self.deliver(plain, key, wanted, visitor);
         }
         let Some(stop) = stop else { return rest.len() };
         if rest.get(stop) == Some(&b'\\') {
             self.state = State::Escape { key, wanted };
         } else {
-            self.high_surrogate = None;
+            self.lone_surrogate(key, wanted, visitor);
             let end = self.read.saturating_add(at).saturating_add(stop).saturating_add(1);
             self.end_text(key, end, visitor);
         }
@@ -380,13 +378,17 @@ impl Reader {
             self.state = State::Colon;
         } else {
             visitor.text_end(&self.path, Span { start: self.start, end });
-            self.value_ended();
+            if self.deep > 0 {
+                self.state = State::Deep;
+            } else {
+                self.value_ended();
+            }
         }
     }
 
     fn deliver(&mut self, piece: &[u8], key: bool, wanted: bool, visitor: &mut impl Visitor) {
         if key {
-            // One byte more than the longest name that is told apart keeps a longer one from passing for it.
+            // More room than the longest name that is told apart: a longer name cannot pass for it.
             let room = KEY_MAX.saturating_sub(self.name.len());
             self.name.extend_from_slice(piece.get(..room.min(piece.len())).unwrap_or_default());
         } else if wanted {
@@ -408,15 +410,18 @@ impl Reader {
             }
             _ => return self.fail(at),
         };
-        self.high_surrogate = None;
+        self.lone_surrogate(key, wanted, visitor);
         self.state = State::Text { key, wanted };
         self.deliver(&[plain], key, wanted, visitor);
     }
 
-    /// A `\uXXXX`. Two may make one character; half of such a pair is dropped.
+    /// A `\uXXXX`. Two may make one character; half of such a pair is U+FFFD.
     fn code_unit(&mut self, code: u32, key: bool, wanted: bool, visitor: &mut impl Visitor) {
         let code = match (self.high_surrogate.take(), code) {
-            (_, 0xD800..=0xDBFF) => {
+            (lone, 0xD800..=0xDBFF) => {
+                if lone.is_some() {
+                    self.character(char::REPLACEMENT_CHARACTER, key, wanted, visitor);
+                }
                 self.high_surrogate = Some(code);
                 return;
             }
@@ -424,11 +429,23 @@ impl Reader {
                 let high = high.saturating_sub(0xD800) << 10;
                 high.saturating_add(code.saturating_sub(0xDC00)).saturating_add(0x1_0000)
             }
-            (None, 0xDC00..=0xDFFF) => return,
-            _ => code,
+            (Some(_), _) => {
+                self.character(char::REPLACEMENT_CHARACTER, key, wanted, visitor);
+                code
+            }
+            (None, _) => code,
         };
-        if let Some(character) = char::from_u32(code) {
-            self.deliver(character.encode_utf8(&mut [0; 4]).as_bytes(), key, wanted, visitor);
+        self.character(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), key, wanted, visitor);
+    }
+
+    fn character(&mut self, character: char, key: bool, wanted: bool, visitor: &mut impl Visitor) {
+        self.deliver(character.encode_utf8(&mut [0; 4]).as_bytes(), key, wanted, visitor);
+    }
+
+    /// The half of a pair that came before something else.
+    fn lone_surrogate(&mut self, key: bool, wanted: bool, visitor: &mut impl Visitor) {
+        if self.high_surrogate.take().is_some() {
+            self.character(char::REPLACEMENT_CHARACTER, key, wanted, visitor);
         }
     }
 

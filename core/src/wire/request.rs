@@ -363,7 +363,7 @@ impl Visitor for Facts {
         }
         // Two texts side by side are no one word.
         if is_prompt(path) {
-            self.facts.features.end_run();
+            self.facts.features.end();
         }
     }
 
@@ -402,7 +402,7 @@ impl Visitor for Facts {
             // Numbers in a tool's schema or a message's data are read too.
             path if is_prompt(path) => {
                 self.facts.features.push(raw);
-                self.facts.features.end_run();
+                self.facts.features.end();
             }
             _ => {}
         }

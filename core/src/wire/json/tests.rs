@@ -78,14 +78,20 @@ fn names_and_texts_are_decoded() {
     let (log, complete) = read(r#"{"mod\u0065l":"a\n\ud83d\ude00\ud83dz"}"#.as_bytes(), &[]);
     assert!(complete);
     assert_eq!(log[1], "key [Model] model");
-    assert!(log[2].starts_with("text [Model] a\n😀z "), "{}", log[2]);
+    assert!(log[2].starts_with("text [Model] a\n😀\u{FFFD}z "), "{}", log[2]);
 }
 
 #[test]
-fn a_depth_bomb_is_an_error_and_nothing_else() {
-    let mut reader = Reader::default();
-    reader.push("[".repeat(100_000).as_bytes(), &mut Scribe::default());
-    assert_eq!(reader.error(), Some(JsonError::TooDeep(DEPTH_MAX)));
+fn a_depth_bomb_is_skipped_and_what_follows_is_read() {
+    let deep = 100_000;
+    let bomb = format!("{{\"a\":{}\"]\\\"\",5{},\"model\":\"m\"}}", "[".repeat(deep), "]".repeat(deep));
+    let (log, complete) = read(bomb.as_bytes(), &[7, 300, 50_000, 100_007]);
+    assert!(complete);
+    assert!(log.iter().any(|line| line.starts_with("text [Model] m ")), "{}", log.len());
+    assert!(log.iter().any(|line| line.contains("] ]\" Span")), "deep strings are told");
+    let (mut reader, mut scribe) = (Reader::default(), Scribe::default());
+    reader.push("[".repeat(deep).as_bytes(), &mut scribe);
+    assert_eq!((reader.error(), reader.is_complete(), scribe.log.len()), (None, false, DEPTH_MAX));
 }
 
 fn json() -> impl Strategy<Value = serde_json::Value> {
