@@ -1,57 +1,89 @@
-//! Anthropic messages.
+//! Anthropic's messages: what stands where in its JSON.
 //!
-//! - Answer: <https://docs.anthropic.com/en/api/messages>; stream:
-//!   <https://docs.anthropic.com/en/docs/build-with-claude/streaming> (read 2026-11-23).
-//! - `input_tokens` leaves cache reads and writes out; `output_tokens` includes thinking.
-//! - A stream reports the prompt in `message_start` and the output in `message_delta`, which may say the prompt again,
-//!   larger: the last that is not null wins. The split of cache writes is in `message_start` only.
-//! - `cache_creation_input_tokens` may be more than its two parts: the rest lives five minutes.
+//! - Request and answer: <https://docs.anthropic.com/en/api/messages> (read 2026-11-23)
+//! - Stream: <https://docs.anthropic.com/en/docs/build-with-claude/streaming> (read 2026-11-23). `message_start` holds
+//!   the first counts, `message_delta` the last ones; with server tools its input and cache counts are larger than the
+//!   first. So the last count that is not null holds, for each by itself.
+//! - Caches: <https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching> (read 2026-11-23). `input_tokens`
+//!   leaves cached tokens out, both read and written.
 
 use super::json::Key;
-use super::{Count, Meaning, Path, Reported};
-use crate::usage::{Quality, Tokens, Usage};
+use super::request::{Media, Part};
+use super::response::{Figure, Figures, Said};
+use crate::usage::Tokens;
 
-/// What stands at `path` of an answer or of an event.
-#[must_use]
-pub fn meaning(path: Path<'_>) -> Meaning {
-    let path = match path {
-        [Key::Message, rest @ ..] => rest,
-        _ => path,
-    };
+/// Tokens around each message, as far as reported counts of short prompts show.
+pub const MESSAGE_TOKENS: u64 = 4;
+/// Tokens that open the answer, once; from the same counts.
+pub const PRIMING_TOKENS: u64 = 3;
+/// Tokens of the system prompt that comes with tools: 159 to 530 with Claude 3, 346 with Claude 4.
+/// <https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing> (read 2026-11-23)
+pub const TOOLS_TOKENS: u64 = 346;
+/// Per cent of minified JSON's tokens that tool definitions count as.
+pub const SCHEMA_PERCENT: u64 = 100;
+/// Tokens of an image: about width × height / 750, scaled down to at most this before Opus 4.7.
+/// <https://docs.anthropic.com/en/docs/build-with-claude/vision> (read 2026-11-23)
+pub const IMAGE_TOKENS: u64 = 1_600;
+
+/// What a string, number or bracket of a request is to the model.
+pub(super) fn prompt(path: &[Key]) -> Part {
     match path {
-        [Key::Model] => Meaning::Model,
-        [Key::Type] => Meaning::EventType,
-        [Key::StopReason] | [Key::Delta, Key::StopReason] => Meaning::Finish,
-        [Key::Content, Key::Item, Key::Text | Key::Thinking]
-        | [Key::Delta, Key::Text | Key::Thinking | Key::PartialJson] => Meaning::Output,
-        [Key::Content, Key::Item, Key::Input, ..] => Meaning::Output,
-        [Key::Usage, rest @ ..] => match rest {
-            [Key::InputTokens] => Meaning::Count(Count::Input),
-            [Key::OutputTokens] => Meaning::Count(Count::Output),
-            [Key::CacheReadInputTokens] => Meaning::Count(Count::CacheRead),
-            [Key::CacheCreationInputTokens] => Meaning::Count(Count::CacheWrite),
-            [Key::CacheCreation, Key::Ephemeral5m] => Meaning::Count(Count::CacheWrite5m),
-            [Key::CacheCreation, Key::Ephemeral1h] => Meaning::Count(Count::CacheWrite1h),
-            [Key::OutputTokensDetails, Key::ThinkingTokens] => Meaning::Count(Count::Reasoning),
-            _ => Meaning::Nothing,
+        [Key::Tools, ..] => Part::Schema,
+        [Key::Messages, Key::Item, Key::Content, Key::Item, Key::Input, ..] => Part::Json,
+        [Key::Messages | Key::System, rest @ ..] => match rest {
+            [.., Key::Source, Key::Type] => Part::SourceType,
+            [.., Key::Source, Key::MediaType] => Part::MediaType,
+            [.., Key::Source, Key::Data] => Part::SourceData,
+            [.., Key::Source, Key::Url | Key::FileId] => Part::Media(Media::Image),
+            [.., Key::Role | Key::Type | Key::Id | Key::ToolUseId | Key::Signature | Key::FileId] => Part::Skip,
+            // Thinking that was redacted, not a source's.
+            [.., Key::Data] | [.., Key::CacheControl, _] => Part::Skip,
+            _ => Part::Text,
         },
-        _ => Meaning::Nothing,
+        _ => Part::Skip,
     }
 }
 
-/// Puts the reported counts into our kinds.
-#[must_use]
-pub fn usage(reported: &Reported, quality: Quality) -> Usage {
-    let cache_write_1h = reported.cache_write_1h.unwrap_or(0);
-    let five_minutes = reported.cache_write_5m.unwrap_or(0);
-    let rest = reported.cache_write.unwrap_or(0).saturating_sub(cache_write_1h);
-    let output = reported.output.unwrap_or(0);
-    let tokens = Tokens {
-        input: reported.input.unwrap_or(0),
-        cache_read: reported.cache_read.unwrap_or(0),
-        cache_write_5m: rest.max(five_minutes),
+/// Which count stands at `path`.
+pub(super) fn figure(path: &[Key]) -> Option<Figure> {
+    let path = path.strip_prefix(&[Key::Message]).unwrap_or(path);
+    Some(match path.strip_prefix(&[Key::Usage])? {
+        [Key::InputTokens] => Figure::Input,
+        [Key::OutputTokens] => Figure::Output,
+        [Key::CacheReadInputTokens] => Figure::CacheRead,
+        [Key::CacheCreationInputTokens] => Figure::CacheWrite,
+        [Key::CacheCreation, Key::Ephemeral5m] => Figure::CacheWrite5m,
+        [Key::CacheCreation, Key::Ephemeral1h] => Figure::CacheWrite1h,
+        [Key::OutputTokensDetails, Key::ThinkingTokens] => Figure::Reasoning,
+        _ => return None,
+    })
+}
+
+/// What an answer says at `path`.
+pub(super) fn answer(path: &[Key]) -> Said {
+    match path {
+        [Key::Model] | [Key::Message, Key::Model] => Said::Model,
+        [Key::Type] => Said::Type,
+        [Key::StopReason] | [Key::Delta, Key::StopReason] => Said::Stop,
+        [Key::Content, Key::Item, Key::Text | Key::Thinking | Key::Name]
+        | [Key::ContentBlock, Key::Text | Key::Thinking | Key::Name]
+        | [Key::Delta, Key::Text | Key::Thinking | Key::PartialJson] => Said::Text,
+        [Key::Content, Key::Item, Key::Input, ..] | [Key::ContentBlock, Key::Input, ..] => Said::Json,
+        _ => Said::Nothing,
+    }
+}
+
+/// Disjoint counts. Writes that the split by lifetime leaves out are five-minute ones: it comes once, early, and the
+/// total may grow after it.
+pub(super) fn tokens(figures: &Figures) -> Tokens {
+    let count = |figure| figures.get(figure).unwrap_or(0);
+    let cache_write_1h = count(Figure::CacheWrite1h);
+    let rest = count(Figure::CacheWrite).saturating_sub(cache_write_1h);
+    Tokens {
+        input: count(Figure::Input),
+        cache_read: count(Figure::CacheRead),
+        cache_write_5m: rest.max(count(Figure::CacheWrite5m)),
         cache_write_1h,
-        output,
-    };
-    Usage { tokens, reasoning: reported.reasoning.unwrap_or(0).min(output), quality }
+        output: count(Figure::Output),
+    }
 }

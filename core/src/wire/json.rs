@@ -35,6 +35,16 @@ macro_rules! keys {
                     _ => Self::Other,
                 }
             }
+
+            /// The name in JSON; empty for the two that stand for no single one.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                let name: &'static [u8] = match self {
+                    Self::Item | Self::Other => b"",
+                    $(Self::$key => $name,)*
+                };
+                std::str::from_utf8(name).unwrap_or_default()
+            }
         }
     };
 }
@@ -42,6 +52,7 @@ macro_rules! keys {
 keys! {
     Arguments = b"arguments",
     Audio = b"audio",
+    CacheControl = b"cache_control",
     CacheCreation = b"cache_creation",
     CacheCreationInputTokens = b"cache_creation_input_tokens",
     CacheReadInputTokens = b"cache_read_input_tokens",
@@ -55,6 +66,7 @@ keys! {
     Data = b"data",
     Delta = b"delta",
     Detail = b"detail",
+    DocumentUrl = b"document_url",
     Ephemeral1h = b"ephemeral_1h_input_tokens",
     Ephemeral5m = b"ephemeral_5m_input_tokens",
     Error = b"error",
@@ -110,6 +122,7 @@ keys! {
     Type = b"type",
     Url = b"url",
     Usage = b"usage",
+    VideoUrl = b"video_url",
     XGroq = b"x_groq",
 }
 
@@ -159,9 +172,20 @@ enum State {
     After,
     /// Below [`DEPTH_MAX`].
     Deep,
-    Text { key: bool, wanted: bool },
-    Escape { key: bool, wanted: bool },
-    Unicode { key: bool, wanted: bool, digits: u8, code: u32 },
+    Text {
+        key: bool,
+        wanted: bool,
+    },
+    Escape {
+        key: bool,
+        wanted: bool,
+    },
+    Unicode {
+        key: bool,
+        wanted: bool,
+        digits: u8,
+        code: u32,
+    },
     Scalar,
     End,
 }

@@ -1,76 +1,162 @@
-//! What a request asks for, read from its body as it passes; and the few changes made to a body.
+//! What a request asks for, read while its body passes; and the body with a few fields changed.
+//!
+//! [`RequestScanner`] keeps no body. It reads the model, what the output is capped to and how the answer shall come, and
+//! counts what of the body the model will read: the decoded text of messages, system prompt and tool results, tool
+//! definitions as minified JSON, a fixed overhead for messages and tools, and an allowance for media. Base64 is passed
+//! over, not counted.
+//!
+//! What would let a request mean one thing here and another at the provider is an error: names that occur twice, fields
+//! of the wrong type, anything before or after the one object.
+//!
+//! Allowances for media, where the provider's rule needs what only decoding would tell:
+//!
+//! | what | tokens | why |
+//! |---|---|---|
+//! | image | the API's `IMAGE_TOKENS` | the most that a large one takes with most models; some take more |
+//! | audio | one for 512 bytes of base64 | 10 tokens a second at 32 kbit/s, a low rate; others take fewer |
+//! | file, PDF | one for 32 bytes of base64, at least an image's | pages of text are dense in tokens, scans in bytes |
 
-use super::json::{JsonError, Key, Reader, Span, Visitor};
-use super::Path;
+use super::json::{Key, Reader, Span, Visitor};
+use super::{anthropic_messages, openai_chat};
 use crate::api::Api;
-use crate::estimate::{Family, Features};
-use std::collections::BTreeMap;
+use crate::estimate::{self, Family, Features};
+use std::borrow::Cow;
 
-/// Longest model name that is read.
-const MODEL_MAX: usize = 256;
-/// What a message costs beside its text, in tokens. OpenAI's cookbook: 3, and its role; others are close.
-const PER_MESSAGE: u64 = 4;
-/// What a request costs beside its messages: OpenAI primes the answer with 3.
-const PER_REQUEST: u64 = 3;
-/// What a request with tools costs beside them: OpenAI 12; Anthropic's hidden prompt, 346 for Claude 4
-/// (<https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview>, read 2026-11-23).
-const FOR_TOOLS: (u64, u64) = (12, 346);
-/// What an image costs, in tokens: OpenAI's high detail of a square photo
-/// (<https://platform.openai.com/docs/guides/images-vision>), and Anthropic's largest without scaling
-/// (<https://docs.anthropic.com/en/docs/build-with-claude/vision>); both read 2026-11-23.
-const PER_IMAGE: (u64, u64) = (1_105, 1_600);
+/// Longest model name that is read. No provider has one as long.
+pub const MODEL_MAX: usize = 256;
+/// Longest of the short words (`low`, `image/png`) that are looked at.
+const WORD_MAX: usize = 32;
+const AUDIO_BYTES_PER_TOKEN: u64 = 512;
+const FILE_BYTES_PER_TOKEN: u64 = 32;
 
-/// The wire format of a request, by method and path. Gateways' prefixes are allowed; the path's end decides.
+/// Which API a request speaks, told by its method and path: whatever stands before the API's own last steps.
+///
+/// `POST …/chat/completions` and `POST …/messages` are known; counting tokens, batches, reading back, and OpenAI's
+/// threads are not exchanges with a model. The path is read as servers read it: without its query, percent-decoded,
+/// without empty and dotted steps, in any case.
 #[must_use]
 pub fn recognise(method: &str, path: &str) -> Option<Api> {
-    let path = path.split(['?', '#']).next().unwrap_or(path).trim_end_matches('/');
-    if !method.eq_ignore_ascii_case("POST") {
+    if method != "POST" {
         return None;
     }
-    match () {
-        () if path.ends_with("/chat/completions") => Some(Api::OpenAiChat),
-        () if path.ends_with("/messages") => Some(Api::AnthropicMessages),
-        () => None,
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let mut steps: Vec<Cow<'_, str>> = Vec::new();
+    for step in path.split('/').map(percent_decoded) {
+        // A decoded step may hold slashes of its own.
+        for step in step.split('/') {
+            match step {
+                "" | "." => {}
+                ".." => {
+                    steps.pop();
+                }
+                _ => steps.push(Cow::Owned(step.to_ascii_lowercase())),
+            }
+        }
+    }
+    let last: Vec<&str> = steps.iter().rev().take(3).map(AsRef::as_ref).collect();
+    match last.as_slice() {
+        ["completions", "chat", ..] => Some(Api::OpenAiChat),
+        ["messages", _, "threads"] => None,
+        ["messages", ..] => Some(Api::AnthropicMessages),
+        _ => None,
     }
 }
 
-/// Why a body cannot be taken. The texts are read by the caller's developer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+fn percent_decoded(step: &str) -> Cow<'_, str> {
+    if !step.contains('%') {
+        return Cow::Borrowed(step);
+    }
+    let mut out = Vec::with_capacity(step.len());
+    let mut rest = step.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        let code = digit(0).zip(digit(1)).and_then(|(high, low)| u8::try_from((high << 4) | low).ok());
+        let (decoded, left) = match (byte, code) {
+            (b'%', Some(code)) => (code, after.get(2..).unwrap_or_default()),
+            _ => (byte, after),
+        };
+        out.push(decoded);
+        rest = left;
+    }
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// Why a body is no request. The texts are for who wrote the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// No JSON.
-    #[error("the request body is {0}")]
-    NotJson(#[from] JsonError),
-    /// JSON, but no object.
-    #[error("the request body is not a JSON object")]
-    NotAnObject,
-    /// It ended too early.
-    #[error("the request body ends in the middle of its JSON ({0} bytes came)")]
-    Truncated(u64),
-    /// A member of another type than the API's.
-    #[error("`{0}` has the wrong type or is out of range")]
-    WrongType(&'static str),
-    /// A member that decides what is asked for came twice: readers would not agree on which one counts.
-    #[error("`{0}` is given twice")]
-    Duplicate(&'static str),
-    /// No model.
-    #[error("`model` is missing")]
-    NoModel,
+    /// Something else than one JSON object.
+    #[error("the request body is not a JSON object: unexpected byte at offset {offset}")]
+    NotJsonObject {
+        /// Of the byte that cannot stand there.
+        offset: usize,
+    },
+    /// Its end is missing.
+    #[error("the request body ends after {bytes} bytes, before its JSON object does")]
+    Truncated {
+        /// How many came.
+        bytes: u64,
+    },
+    /// A field that is read here holds what the API does not take.
+    #[error("`{field}` must be {want}")]
+    WrongType {
+        /// Its name.
+        field: &'static str,
+        /// What it takes.
+        want: &'static str,
+    },
+    /// Readers of JSON differ in which of two they take.
+    #[error("`{field}` occurs twice in the request body")]
+    Duplicate {
+        /// Its name.
+        field: &'static str,
+    },
+    /// See [`MODEL_MAX`].
+    #[error("`model` is longer than {MODEL_MAX} bytes")]
+    ModelTooLong,
+}
+
+/// Where in the body stands what may be changed. Offsets are in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spans {
+    /// The opening brace.
+    pub object_start: usize,
+    /// There is no member.
+    pub empty: bool,
+    /// Value of `model`.
+    pub model: Option<Span>,
+    /// Value of `max_tokens`.
+    pub max_tokens: Option<Span>,
+    /// Value of `max_completion_tokens`.
+    pub max_completion_tokens: Option<Span>,
+    /// Value of `stream_options`.
+    pub stream_options: Option<Span>,
+    /// It is an object, and has a member.
+    pub stream_options_filled: Option<bool>,
+    /// Value of `stream_options.include_usage`.
+    pub include_usage: Option<Span>,
 }
 
 /// What a request asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestFacts {
-    /// The model's name.
+    /// As asked for, decoded; empty when the body names none.
     pub model: String,
-    /// Whether the answer is to be streamed.
+    /// Whether the answer shall come as a stream.
     pub stream: bool,
-    /// Whether the caller asked a stream to report usage.
+    /// Whether the caller asked for usage in the stream (`stream_options.include_usage`).
     pub include_usage: bool,
-    /// The most output tokens of one choice.
+    /// Most output tokens of one choice. Of OpenAI's two names for it the larger value: which of them holds if both are
+    /// there depends on who serves.
     pub max_tokens: Option<u64>,
-    /// How many answers are asked for.
+    /// Choices asked for (`n`).
     pub choices: u64,
+    /// Features of the prompt's text.
+    pub features: Features,
+    /// Features of tool definitions and answer schemas, as minified JSON.
+    pub schema: Features,
+    /// Tokens that come with messages, tools and media, whatever the vocabulary.
+    pub fixed_tokens: u64,
     /// Messages.
     pub messages: u32,
     /// Tools.
@@ -79,384 +165,545 @@ pub struct RequestFacts {
     pub images: u32,
     /// Length of the body.
     pub body_bytes: u64,
-    /// Where the members stand that may be changed.
+    /// What can be changed.
     pub spans: Spans,
-    features: Features,
-    api: Option<Api>,
+    api: Api,
 }
 
 impl RequestFacts {
-    /// Estimated prompt tokens in a vocabulary: text, and what messages, tools and images cost beside it.
+    /// Estimated prompt tokens in a vocabulary, all included.
     #[must_use]
     pub fn input_tokens(&self, family: Family) -> u64 {
-        let anthropic = self.api == Some(Api::AnthropicMessages);
-        let of = |(openai, claude): (u64, u64)| if anthropic { claude } else { openai };
-        let tools = if self.tools > 0 { of(FOR_TOOLS) } else { 0 };
-        self.features
-            .tokens(family)
-            .saturating_add(u64::from(self.messages).saturating_mul(PER_MESSAGE))
-            .saturating_add(u64::from(self.images).saturating_mul(of(PER_IMAGE)))
-            .saturating_add(tools)
-            .saturating_add(PER_REQUEST)
+        let percent = match self.api {
+            Api::OpenAiChat => openai_chat::SCHEMA_PERCENT,
+            Api::AnthropicMessages => anthropic_messages::SCHEMA_PERCENT,
+        };
+        let schema = self.schema.tokens(family).saturating_mul(percent).div_ceil(100);
+        self.features.tokens(family).saturating_add(schema).saturating_add(self.fixed_tokens)
     }
 }
 
-/// Where the members stand that may be changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Spans {
-    /// One past the opening brace.
-    body: usize,
-    /// Whether the object has members.
-    members: bool,
-    model: Option<Span>,
-    max_tokens: Option<Span>,
-    max_completion_tokens: Option<Span>,
-    stream_options: Option<StreamOptions>,
-}
-
+/// What stands at a place of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct StreamOptions {
-    span: Span,
-    /// An object with members; anything else is put in place whole.
-    members: bool,
-    include_usage: Option<Span>,
+pub(super) enum Part {
+    /// Nothing that the model reads.
+    Skip,
+    /// Text.
+    Text,
+    /// Part of a JSON value that the model reads as such.
+    Json,
+    /// The same, of a tool's or the answer's definition.
+    Schema,
+    /// Base64 or a link.
+    Media(Media),
+    /// Link or data of an image whose `detail` stands beside it.
+    Image,
+    /// How closely an image is looked at.
+    Detail,
+    /// Type of a source.
+    SourceType,
+    /// Media type of a source.
+    MediaType,
+    /// Data of a source: text or base64, as its type says.
+    SourceData,
 }
 
-/// Changes to a body.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Edits {
-    /// Another name for the model.
-    pub model: Option<String>,
-    /// The most output tokens.
-    pub max_tokens: Option<u64>,
-    /// Ask a stream to report usage.
-    pub include_usage: bool,
+/// A kind of media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Media {
+    Image,
+    Audio,
+    File,
 }
 
-/// Reads a request's body as it passes.
+/// What the string under way is kept for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Keep {
+    #[default]
+    Nothing,
+    Model,
+    Text,
+    Json,
+    Schema,
+    Word,
+    SourceData,
+}
+
+/// A source of Anthropic's: its data can be told apart once its type is known.
+#[derive(Debug, Clone, Copy, Default)]
+struct Source {
+    is_text: bool,
+    /// Its type came before its data, and is another.
+    is_media: bool,
+    is_image: bool,
+    text: Features,
+    bytes: u64,
+}
+
+/// An image of OpenAI's.
+#[derive(Debug, Clone, Copy, Default)]
+struct Image {
+    present: bool,
+    low: bool,
+}
+
+/// Reads a request's body.
 #[derive(Debug)]
 pub struct RequestScanner {
     reader: Reader,
-    facts: Facts,
+    scan: Scan,
     bytes: u64,
 }
 
 #[derive(Debug)]
-struct Facts {
+struct Scan {
     api: Api,
-    facts: RequestFacts,
-    model: Vec<u8>,
-    /// Top-level members seen that must be seen once only.
-    seen: BTreeMap<&'static str, bool>,
     error: Option<RequestError>,
-    root_is_object: bool,
-    /// The string under way is text of the prompt; `None`: not known yet, its first bytes tell.
-    prompt: Option<bool>,
+    /// Names at the top that occurred, and `stream_options.include_usage`.
+    seen: u128,
+    seen_include_usage: bool,
+    keep: Keep,
+    model: Vec<u8>,
+    word: Vec<u8>,
+    source: Source,
+    image: Image,
+    stream: bool,
+    include_usage: bool,
+    max_tokens: Option<u64>,
+    choices: u64,
+    features: Features,
+    schema: Features,
+    media_tokens: u64,
+    messages: u32,
+    names: u32,
+    tools: u32,
+    images: u32,
+    spans: Spans,
 }
 
 impl RequestScanner {
-    /// A scanner for a body of `api`.
+    /// For a body of this API.
     #[must_use]
     pub fn new(api: Api) -> Self {
-        let facts = Facts {
+        let scan = Scan {
             api,
-            facts: RequestFacts { choices: 1, api: Some(api), ..RequestFacts::default() },
-            model: Vec::new(),
-            seen: BTreeMap::new(),
             error: None,
-            root_is_object: false,
-            prompt: None,
+            seen: 0,
+            seen_include_usage: false,
+            keep: Keep::Nothing,
+            model: Vec::new(),
+            word: Vec::new(),
+            source: Source::default(),
+            image: Image::default(),
+            stream: false,
+            include_usage: false,
+            max_tokens: None,
+            choices: 1,
+            features: Features::default(),
+            schema: Features::default(),
+            media_tokens: 0,
+            messages: 0,
+            names: 0,
+            tools: 0,
+            images: 0,
+            spans: Spans { empty: true, ..Spans::default() },
         };
-        Self { reader: Reader::default(), facts, bytes: 0 }
+        Self { reader: Reader::default(), scan, bytes: 0 }
     }
 
-    /// Reads a piece.
+    /// Reads a piece. After an error nothing more is read.
     pub fn push(&mut self, piece: &[u8]) {
         self.bytes = self.bytes.saturating_add(piece.len() as u64);
-        self.reader.push(piece, &mut self.facts);
+        if self.scan.error.is_none() {
+            self.reader.push(piece, &mut self.scan);
+        }
     }
 
-    /// The body is over.
+    /// The body was read whole.
     ///
     /// # Errors
-    /// [`RequestError`] when it is not what the API takes.
+    /// When it is no request: see [`RequestError`].
     pub fn finish(&mut self) -> Result<RequestFacts, RequestError> {
-        self.reader.finish(&mut self.facts);
-        if let Some(error) = self.reader.error() {
-            return Err(error.into());
-        }
-        if !self.reader.is_complete() {
-            return Err(RequestError::Truncated(self.bytes));
-        }
-        if !self.facts.root_is_object {
-            return Err(RequestError::NotAnObject);
-        }
-        if let Some(error) = self.facts.error.take() {
+        let scan = &mut self.scan;
+        self.reader.finish(scan);
+        if let Some(error) = scan.error {
             return Err(error);
         }
-        let mut facts = std::mem::take(&mut self.facts.facts);
-        facts.model = String::from_utf8(std::mem::take(&mut self.facts.model))
-            .ok()
-            .filter(|model| model.len() <= MODEL_MAX)
-            .ok_or(RequestError::WrongType("model"))?;
-        if facts.model.is_empty() {
-            return Err(RequestError::NoModel);
+        if let Some(super::json::JsonError::Unexpected(offset)) = self.reader.error() {
+            return Err(RequestError::NotJsonObject { offset });
         }
-        facts.body_bytes = self.bytes;
-        Ok(facts)
+        if !self.reader.is_complete() {
+            return Err(RequestError::Truncated { bytes: self.bytes });
+        }
+        let (message, priming, tools, name) = match scan.api {
+            Api::OpenAiChat => {
+                use openai_chat::{MESSAGE_TOKENS, NAME_TOKENS, PRIMING_TOKENS, TOOLS_TOKENS};
+                (MESSAGE_TOKENS, PRIMING_TOKENS, TOOLS_TOKENS, NAME_TOKENS)
+            }
+            Api::AnthropicMessages => {
+                use anthropic_messages::{MESSAGE_TOKENS, PRIMING_TOKENS, TOOLS_TOKENS};
+                (MESSAGE_TOKENS, PRIMING_TOKENS, TOOLS_TOKENS, 0)
+            }
+        };
+        let fixed_tokens = u64::from(scan.messages)
+            .saturating_mul(message)
+            .saturating_add(u64::from(scan.names).saturating_mul(name))
+            .saturating_add(priming)
+            .saturating_add(if scan.tools > 0 { tools } else { 0 })
+            .saturating_add(scan.media_tokens);
+        Ok(RequestFacts {
+            model: String::from_utf8_lossy(&scan.model).into_owned(),
+            stream: scan.stream,
+            include_usage: scan.include_usage,
+            max_tokens: scan.max_tokens,
+            choices: scan.choices,
+            features: scan.features,
+            schema: scan.schema,
+            fixed_tokens,
+            messages: scan.messages,
+            tools: scan.tools,
+            images: scan.images,
+            body_bytes: self.bytes,
+            spans: scan.spans,
+            api: scan.api,
+        })
     }
 }
 
-impl Facts {
-    fn wrong(&mut self, name: &'static str) {
-        self.error.get_or_insert(RequestError::WrongType(name));
+// Each name has a bit in `Scan::seen`.
+const _: () = assert!((Key::XGroq as u32) < u128::BITS);
+
+const WHOLE_NUMBER: &str = "a whole number, 0 or more";
+const TRUE_OR_FALSE: &str = "true or false";
+
+impl Scan {
+    fn part(&self, path: &[Key]) -> Part {
+        match self.api {
+            Api::OpenAiChat => openai_chat::prompt(path),
+            Api::AnthropicMessages => anthropic_messages::prompt(path),
+        }
     }
 
-    /// Notes the type of a member that must have a certain one.
-    fn check_type(&mut self, path: Path<'_>, is: Type) {
-        let (name, right) = match path {
-            [Key::Model] => ("model", is == Type::Text),
-            [Key::Stream] => ("stream", is == Type::Scalar),
-            [Key::MaxTokens] => ("max_tokens", is == Type::Scalar),
-            [Key::MaxCompletionTokens] => ("max_completion_tokens", is == Type::Scalar),
-            [Key::N] => ("n", is == Type::Scalar),
-            [Key::StreamOptions] => ("stream_options", is != Type::Text),
-            [Key::StreamOptions, Key::IncludeUsage] => ("stream_options.include_usage", is == Type::Scalar),
-            [Key::Messages] => ("messages", is == Type::Container),
-            _ => return,
+    fn fail(&mut self, error: RequestError) {
+        self.error = self.error.or(Some(error));
+    }
+
+    /// Whether the field at `path` is read here; then what it takes.
+    fn typed(&self, path: &[Key]) -> Option<(&'static str, &'static str)> {
+        let openai = self.api == Api::OpenAiChat;
+        let want = match path {
+            [Key::Model] => "a string",
+            [Key::Stream] => TRUE_OR_FALSE,
+            [Key::MaxTokens] => WHOLE_NUMBER,
+            [Key::MaxCompletionTokens | Key::N] if openai => WHOLE_NUMBER,
+            [Key::StreamOptions] if openai => "an object",
+            [Key::StreamOptions, Key::IncludeUsage] if openai => TRUE_OR_FALSE,
+            _ => return None,
         };
-        if !right {
-            self.wrong(name);
+        path.last().map(|key| (key.name(), want))
+    }
+
+    fn wrong_type(&mut self, path: &[Key]) {
+        if let Some((field, want)) = self.typed(path) {
+            self.fail(RequestError::WrongType { field, want });
         }
     }
 
-    fn boolean(&mut self, raw: &[u8], name: &'static str) -> bool {
-        match raw {
-            b"true" => true,
-            b"false" | b"null" => false,
-            _ => {
-                self.wrong(name);
-                false
+    /// What reads the JSON text of a value at `path`, if the model reads it as such.
+    fn json(&mut self, path: &[Key]) -> Option<&mut Features> {
+        match self.part(path) {
+            Part::Json => Some(&mut self.features),
+            Part::Schema => Some(&mut self.schema),
+            _ => None,
+        }
+    }
+
+    fn media(&mut self, media: Media, bytes: u64) {
+        let image = match self.api {
+            Api::OpenAiChat => openai_chat::IMAGE_TOKENS,
+            Api::AnthropicMessages => anthropic_messages::IMAGE_TOKENS,
+        };
+        let tokens = match media {
+            Media::Image => {
+                self.images = self.images.saturating_add(1);
+                image
             }
+            Media::Audio => bytes.div_ceil(AUDIO_BYTES_PER_TOKEN),
+            Media::File => bytes.div_ceil(FILE_BYTES_PER_TOKEN).max(image),
+        };
+        self.media_tokens = self.media_tokens.saturating_add(tokens);
+    }
+
+    fn end_image(&mut self) {
+        let image = std::mem::take(&mut self.image);
+        if image.present && image.low {
+            self.images = self.images.saturating_add(1);
+            self.media_tokens = self.media_tokens.saturating_add(openai_chat::LOW_IMAGE_TOKENS);
+        } else if image.present {
+            self.media(Media::Image, 0);
         }
     }
 
-    fn number(&mut self, raw: &[u8], name: &'static str) -> Option<u64> {
+    /// A source is over: now its type is known.
+    fn end_source(&mut self) {
+        let source = std::mem::take(&mut self.source);
+        match () {
+            () if source.bytes == 0 => {}
+            () if source.is_text => self.features.add(&source.text),
+            () if source.is_image => self.media(Media::Image, source.bytes),
+            () => self.media(Media::File, source.bytes),
+        }
+    }
+
+    /// A field's number, `null` for none.
+    fn number(&mut self, path: &[Key], raw: &[u8]) -> Option<u64> {
         if raw == b"null" {
             return None;
         }
-        let number = std::str::from_utf8(raw).ok().and_then(|text| text.parse().ok());
+        let number = std::str::from_utf8(raw).ok().and_then(|raw| raw.parse().ok());
         if number.is_none() {
-            self.wrong(name);
+            self.wrong_type(path);
         }
         number
     }
+
+    /// A field's truth value; `null` is false.
+    fn truth(&mut self, path: &[Key], raw: &[u8]) -> bool {
+        if !matches!(raw, b"true" | b"false" | b"null") {
+            self.wrong_type(path);
+        }
+        raw == b"true"
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
-    Text,
-    Scalar,
-    Container,
-}
-
-/// Members of the body whose strings are read by the model.
-fn is_prompt(path: Path<'_>) -> bool {
-    let root = matches!(
-        path.first(),
-        Some(Key::Messages | Key::System | Key::Tools | Key::Functions | Key::ResponseFormat)
-    );
-    root && !matches!(path.last(), Some(Key::Role | Key::Type))
-}
-
-/// Members that carry a file's bytes in base64.
-fn is_data(path: Path<'_>) -> bool {
-    matches!(path.last(), Some(Key::Url | Key::ImageUrl | Key::Data | Key::FileData))
-}
-
-/// Whether a string in the place of a file's bytes is text all the same, by its first bytes.
-fn looks_like_text(piece: &[u8]) -> bool {
-    !piece.starts_with(b"data:") && piece.iter().take(256).any(|byte| !byte.is_ascii_graphic())
-}
-
-impl Visitor for Facts {
-    fn enter(&mut self, path: Path<'_>, object: bool, at: usize) {
+impl Visitor for Scan {
+    fn enter(&mut self, path: &[Key], object: bool, at: usize) {
         match path {
-            [] => {
-                self.root_is_object = object;
-                self.facts.spans.body = at.saturating_add(1);
-            }
-            [Key::StreamOptions] if object => {
-                let options = StreamOptions { span: Span::default(), members: false, include_usage: None };
-                self.facts.spans.stream_options = Some(options);
-            }
-            [Key::StreamOptions] => self.wrong("stream_options"),
-            [Key::Messages, Key::Item] => self.facts.messages = self.facts.messages.saturating_add(1),
-            [Key::Tools | Key::Functions, Key::Item] => self.facts.tools = self.facts.tools.saturating_add(1),
-            [Key::Messages, .., Key::Source | Key::ImageUrl] => {
-                self.facts.images = self.facts.images.saturating_add(1);
-            }
+            [] if object => self.spans.object_start = at,
+            [] => self.fail(RequestError::NotJsonObject { offset: at }),
+            [Key::StreamOptions] if object => self.spans.stream_options_filled = Some(false),
+            [Key::Messages, Key::Item] => self.messages = self.messages.saturating_add(1),
+            [Key::Tools | Key::Functions, Key::Item] => self.tools = self.tools.saturating_add(1),
+            [.., Key::Source] => self.source = Source::default(),
+            [.., Key::ImageUrl] => self.image = Image::default(),
+            _ => self.wrong_type(path),
+        }
+        if let Some(features) = self.json(path) {
+            features.push(if object { b"{" } else { b"[" });
+        }
+    }
+
+    fn leave(&mut self, path: &[Key], object: bool, span: Span) {
+        match path {
+            [Key::StreamOptions] => self.spans.stream_options = Some(span),
+            [.., Key::Source] => self.end_source(),
+            [.., Key::ImageUrl] => self.end_image(),
             _ => {}
         }
-        self.check_type(path, Type::Container);
-    }
-
-    fn leave(&mut self, path: Path<'_>, _: bool, span: Span) {
-        if let ([Key::StreamOptions], Some(options)) = (path, &mut self.facts.spans.stream_options) {
-            options.span = span;
+        if let Some(features) = self.json(path) {
+            features.push(if object { b"}," } else { b"]," });
         }
     }
 
-    fn key(&mut self, path: Path<'_>, name: &[u8]) {
-        let once = match path {
-            [Key::Model] => Some("model"),
-            [Key::Stream] => Some("stream"),
-            [Key::MaxTokens] => Some("max_tokens"),
-            [Key::MaxCompletionTokens] => Some("max_completion_tokens"),
-            [Key::N] => Some("n"),
-            [Key::StreamOptions] => Some("stream_options"),
-            [Key::StreamOptions, Key::IncludeUsage] => Some("stream_options.include_usage"),
-            [Key::Messages] => Some("messages"),
-            _ => None,
+    fn key(&mut self, path: &[Key], name: &[u8]) {
+        match path {
+            [key] => {
+                self.spans.empty = false;
+                let bit = 1u128.checked_shl(*key as u32).unwrap_or(0);
+                if *key != Key::Other && self.seen & bit != 0 {
+                    self.fail(RequestError::Duplicate { field: key.name() });
+                }
+                self.seen |= bit;
+            }
+            [Key::StreamOptions, key] => {
+                if *key == Key::IncludeUsage && std::mem::replace(&mut self.seen_include_usage, true) {
+                    self.fail(RequestError::Duplicate { field: key.name() });
+                }
+                self.spans.stream_options_filled = Some(true);
+            }
+            [Key::Messages, Key::Item, Key::Name] => self.names = self.names.saturating_add(1),
+            _ => {}
+        }
+        if let Some(features) = self.json(path) {
+            features.push(b"\"");
+            features.push(name);
+            features.push(b"\":");
+        }
+    }
+
+    fn wants(&mut self, path: &[Key]) -> bool {
+        self.keep = match path {
+            [Key::Model] => Keep::Model,
+            _ if self.typed(path).is_some() => {
+                self.wrong_type(path);
+                Keep::Nothing
+            }
+            _ => match self.part(path) {
+                Part::Text => Keep::Text,
+                Part::Json => Keep::Json,
+                Part::Schema => Keep::Schema,
+                Part::Detail | Part::SourceType | Part::MediaType => {
+                    self.word.clear();
+                    Keep::Word
+                }
+                Part::SourceData if !self.source.is_media => Keep::SourceData,
+                Part::Skip | Part::Media(_) | Part::Image | Part::SourceData => Keep::Nothing,
+            },
         };
-        if let Some(name) = once.filter(|name| self.seen.insert(name, true).is_some()) {
-            self.error.get_or_insert(RequestError::Duplicate(name));
+        match self.keep {
+            Keep::Json => self.features.push(b"\""),
+            Keep::Schema => self.schema.push(b"\""),
+            _ => {}
         }
-        match path {
-            [_] => self.facts.spans.members = true,
-            [Key::StreamOptions, _] => {
-                if let Some(options) = &mut self.facts.spans.stream_options {
-                    options.members = true;
-                }
+        self.keep != Keep::Nothing
+    }
+
+    fn text(&mut self, _: &[Key], piece: &[u8]) {
+        match self.keep {
+            Keep::Text | Keep::Json => self.features.push(piece),
+            Keep::Schema => self.schema.push(piece),
+            Keep::SourceData => self.source.text.push(piece),
+            Keep::Model if self.model.len().saturating_add(piece.len()) > MODEL_MAX => {
+                self.fail(RequestError::ModelTooLong);
             }
-            // The names in a tool's schema are read by the model like its texts.
-            [Key::Tools | Key::Functions | Key::ResponseFormat, ..] => self.facts.features.push(name),
+            Keep::Model => self.model.extend_from_slice(piece),
+            Keep::Word => {
+                let room = WORD_MAX.saturating_sub(self.word.len()).min(piece.len());
+                self.word.extend_from_slice(piece.get(..room).unwrap_or_default());
+            }
+            Keep::Nothing => {}
+        }
+    }
+
+    fn text_end(&mut self, path: &[Key], span: Span) {
+        let bytes = span.end.saturating_sub(span.start).saturating_sub(2) as u64;
+        match std::mem::take(&mut self.keep) {
+            Keep::Model => self.spans.model = Some(span),
+            Keep::Text => self.features.end(),
+            Keep::Json => self.features.push(b"\","),
+            Keep::Schema => self.schema.push(b"\","),
+            Keep::SourceData => self.source.text.end(),
+            Keep::Word | Keep::Nothing => {}
+        }
+        match self.part(path) {
+            Part::Media(media) => self.media(media, bytes),
+            Part::SourceData => self.source.bytes = bytes,
+            Part::SourceType => {
+                self.source.is_text = self.word == b"text";
+                self.source.is_media = !self.source.is_text;
+            }
+            Part::MediaType => self.source.is_image = self.word.starts_with(b"image/"),
+            Part::Image => self.image.present = true,
+            Part::Detail => self.image.low = self.word == b"low",
+            _ if path.is_empty() => self.fail(RequestError::NotJsonObject { offset: span.start }),
             _ => {}
         }
     }
 
-    fn wants(&mut self, path: Path<'_>) -> bool {
-        self.check_type(path, Type::Text);
-        self.prompt = if is_data(path) { None } else { Some(true) };
-        path == [Key::Model] || is_prompt(path)
-    }
-
-    fn text(&mut self, path: Path<'_>, piece: &[u8]) {
-        if path == [Key::Model] {
-            if self.model.len() <= MODEL_MAX {
-                self.model.extend_from_slice(piece);
-            }
-            return;
-        }
-        let prompt = *self.prompt.get_or_insert_with(|| looks_like_text(piece));
-        if prompt {
-            self.facts.features.push(piece);
-        }
-    }
-
-    fn text_end(&mut self, path: Path<'_>, span: Span) {
+    fn scalar(&mut self, path: &[Key], raw: &[u8], span: Span) {
+        let openai = self.api == Api::OpenAiChat;
         match path {
-            [Key::Model] => self.facts.spans.model = Some(span),
-            // `"image_url": "https://…"`, as some take it, beside the object.
-            [Key::Messages, .., Key::ImageUrl] => self.facts.images = self.facts.images.saturating_add(1),
-            _ => {}
-        }
-        // Two texts side by side are no one word.
-        if is_prompt(path) {
-            self.facts.features.end();
-        }
-    }
-
-    fn scalar(&mut self, path: Path<'_>, raw: &[u8], span: Span) {
-        self.check_type(path, Type::Scalar);
-        match path {
-            [Key::Stream] => self.facts.stream = self.boolean(raw, "stream"),
+            [] => self.fail(RequestError::NotJsonObject { offset: span.start }),
+            [Key::Model] => self.wrong_type(path),
+            [Key::Stream] => self.stream = self.truth(path, raw),
             [Key::MaxTokens] => {
-                self.facts.spans.max_tokens = Some(span);
-                let number = self.number(raw, "max_tokens");
-                self.facts.max_tokens = self.facts.max_tokens.max(number);
+                self.max_tokens = self.max_tokens.max(self.number(path, raw));
+                self.spans.max_tokens = Some(span);
             }
-            [Key::MaxCompletionTokens] if self.api == Api::OpenAiChat => {
-                self.facts.spans.max_completion_tokens = Some(span);
-                let number = self.number(raw, "max_completion_tokens");
-                self.facts.max_tokens = self.facts.max_tokens.max(number);
+            [Key::MaxCompletionTokens] if openai => {
+                self.max_tokens = self.max_tokens.max(self.number(path, raw));
+                self.spans.max_completion_tokens = Some(span);
             }
-            [Key::N] => {
-                let number = self.number(raw, "n");
-                if number == Some(0) {
-                    self.wrong("n");
+            [Key::N] if openai => self.choices = self.number(path, raw).unwrap_or(1),
+            [Key::StreamOptions] if openai => {
+                if raw != b"null" {
+                    self.wrong_type(path);
                 }
-                self.facts.choices = number.unwrap_or(1);
+                self.spans.stream_options = Some(span);
             }
-            [Key::StreamOptions] if raw == b"null" => {
-                let options = StreamOptions { span, members: false, include_usage: None };
-                self.facts.spans.stream_options = Some(options);
-            }
-            [Key::StreamOptions] => self.wrong("stream_options"),
-            [Key::StreamOptions, Key::IncludeUsage] => {
-                self.facts.include_usage = self.boolean(raw, "stream_options.include_usage");
-                if let Some(options) = &mut self.facts.spans.stream_options {
-                    options.include_usage = Some(span);
-                }
-            }
-            // Numbers in a tool's schema or a message's data are read too.
-            path if is_prompt(path) => {
-                self.facts.features.push(raw);
-                self.facts.features.end();
+            [Key::StreamOptions, Key::IncludeUsage] if openai => {
+                self.include_usage = self.truth(path, raw);
+                self.spans.include_usage = Some(span);
             }
             _ => {}
+        }
+        if let Some(features) = self.json(path) {
+            features.push(raw);
+            features.push(b",");
         }
     }
 }
 
-/// The body with its changes: values in their place, new members after the opening brace, all else as it was.
+/// What shall be changed in a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edits {
+    /// Another model.
+    pub model: Option<String>,
+    /// Another cap on the output tokens of one choice.
+    pub max_tokens: Option<u64>,
+    /// Ask for usage in the stream (OpenAI only).
+    pub include_usage: bool,
+}
+
+/// The body with `edits`, in one copy; all else byte for byte as it was.
+///
+/// A value that is there is replaced where it stands, one that is missing comes after the opening brace. Where OpenAI's
+/// cap is missing, it goes by `max_completion_tokens`; with Mistral's models by `max_tokens`, the only one that their
+/// API takes (<https://docs.mistral.ai/api/>, read 2026-11-23).
 #[must_use]
 pub fn rewrite(api: Api, body: &[u8], spans: &Spans, edits: &Edits) -> Vec<u8> {
-    let mut changes: Vec<(Span, Vec<u8>)> = Vec::new();
-    let mut added: Vec<String> = Vec::new();
+    let mut changes: Vec<(Span, String)> = Vec::new();
+    let mut fresh: Vec<String> = Vec::new();
     if let Some(model) = &edits.model {
-        let text = serde_json::Value::from(model.as_str()).to_string();
-        if let Some(span) = spans.model {
-            changes.push((span, text.into_bytes()));
+        let value = quoted(model);
+        match spans.model {
+            Some(span) => changes.push((span, value)),
+            None => fresh.push(format!("\"model\":{value}")),
         }
     }
-    if let Some(most) = edits.max_tokens {
-        let places = [spans.max_tokens, spans.max_completion_tokens];
-        changes.extend(places.into_iter().flatten().map(|span| (span, most.to_string().into_bytes())));
-        if places == [None, None] {
-            let name = match api {
-                Api::OpenAiChat => "max_completion_tokens",
-                Api::AnthropicMessages => "max_tokens",
-            };
-            added.push(format!("\"{name}\":{most}"));
+    if let Some(cap) = edits.max_tokens {
+        let caps = [spans.max_tokens, spans.max_completion_tokens];
+        changes.extend(caps.iter().flatten().map(|span| (*span, cap.to_string())));
+        if caps == [None, None] {
+            let asked = spans.model.and_then(|span| body.get(span.start..span.end)).unwrap_or_default();
+            let model = edits.model.as_deref().map_or_else(|| String::from_utf8_lossy(asked), Cow::Borrowed);
+            let completion = api == Api::OpenAiChat && estimate::family(&model) != Family::Mistral;
+            let name = if completion { Key::MaxCompletionTokens } else { Key::MaxTokens };
+            fresh.push(format!("\"{}\":{cap}", name.name()));
         }
     }
-    if edits.include_usage {
-        match spans.stream_options {
-            None => added.push(r#""stream_options":{"include_usage":true}"#.to_owned()),
-            Some(StreamOptions { include_usage: Some(span), .. }) => changes.push((span, b"true".to_vec())),
-            Some(StreamOptions { span, members: true, .. }) => {
-                let start = span.start.saturating_add(1);
-                changes.push((Span { start, end: start }, br#""include_usage":true,"#.to_vec()));
+    if edits.include_usage && api == Api::OpenAiChat {
+        match (spans.include_usage, spans.stream_options, spans.stream_options_filled) {
+            (Some(span), ..) => changes.push((span, "true".to_owned())),
+            (None, Some(span), Some(filled)) => {
+                let inside = span.start.saturating_add(1);
+                let comma = if filled { "," } else { "" };
+                changes.push((Span { start: inside, end: inside }, format!("\"include_usage\":true{comma}")));
             }
-            Some(StreamOptions { span, .. }) => changes.push((span, br#"{"include_usage":true}"#.to_vec())),
+            (None, Some(span), None) => changes.push((span, "{\"include_usage\":true}".to_owned())),
+            (None, None, _) => fresh.push("\"stream_options\":{\"include_usage\":true}".to_owned()),
         }
     }
-    if !added.is_empty() {
-        let comma = if spans.members { "," } else { "" };
-        let at = Span { start: spans.body, end: spans.body };
-        changes.push((at, format!("{}{comma}", added.join(",")).into_bytes()));
+    if !fresh.is_empty() {
+        let inside = spans.object_start.saturating_add(1);
+        let comma = if spans.empty { "" } else { "," };
+        changes.push((Span { start: inside, end: inside }, format!("{}{comma}", fresh.join(","))));
     }
     changes.sort_by_key(|(span, _)| span.start);
-    let mut out = Vec::with_capacity(body.len().saturating_add(128));
-    let mut from = 0usize;
-    for (span, text) in changes {
+    let added: usize = changes.iter().map(|(_, text)| text.len()).fold(0, usize::saturating_add);
+    let mut out = Vec::with_capacity(body.len().saturating_add(added));
+    let mut from = 0;
+    for (span, text) in &changes {
         out.extend_from_slice(body.get(from..span.start).unwrap_or_default());
-        out.extend_from_slice(&text);
+        out.extend_from_slice(text.as_bytes());
         from = span.end;
     }
     out.extend_from_slice(body.get(from..).unwrap_or_default());
     out
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

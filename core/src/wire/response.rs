@@ -1,348 +1,621 @@
-//! What an answer used, read from its body as it passes; and the one change made to it.
+//! What an answer reports and says, read while it passes to the client.
 //!
-//! - A chunk is never delayed for the meter. Only where the usage event must be taken out again (we asked for it, the
-//!   caller did not) the bytes of an event that is not whole yet are held until it is: no client can act on part of one.
-//! - Usage is taken from where the dialect puts it, never from a text that looks like it.
-//! - Each reported count is the last that was not null: providers repeat and raise them within a stream.
+//! - A body is JSON or a stream of events by its shape: the first byte of JSON is a bracket. The content type only says
+//!   what a body without a shape was meant to be.
+//! - Usage is read at its place in the JSON, never looked for in text. Of each count the last one that is not null holds.
+//! - Beside it all text that the model put out is counted: for an answer that reports nothing, or breaks.
+//! - The answer goes out as it comes. Only when usage was asked for in the caller's place is the event that brings it
+//!   taken out: the one with usage and without choices. Then bytes of an event that is not whole wait for its end, up to
+//!   [`HELD_MAX`], unless it is known already that it stays; a client could do nothing with a part of an event.
+//! - Compressed answers are inflated for the meter (see [`super::inflate`]), and go out whole.
+//! - The body of an error is not read: nothing was used.
 
-use super::inflate::Inflate;
+use super::inflate::{Coding, Inflater};
 use super::json::{Key, Reader, Span, Visitor};
 use super::sse::{Decoder, Sink};
-use super::{anthropic_messages, openai_chat, Count, Meaning, Path, Reported};
+use super::{anthropic_messages, openai_chat};
 use crate::api::Api;
-use crate::estimate::{family, Features};
+use crate::estimate::{self, Family, Features};
 use crate::record::Problem;
 use crate::usage::{Quality, Usage};
 
+/// Most bytes of an event that wait for its end. The event that brings usage has less than a thousand.
+pub const HELD_MAX: usize = 16 << 10;
 const MODEL_MAX: usize = 256;
-/// An event larger than this is not held to see if it is the one to be taken out: that one is small.
-const HELD_MAX: usize = 256 << 10;
 
-/// What goes to the client in the place of a piece.
+/// What goes to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Passed {
-    /// The piece.
+    /// The piece as it came.
     Unchanged,
-    /// These bytes, maybe none.
+    /// These bytes in its place; there may be none.
     Replaced(Vec<u8>),
 }
 
-/// What is known of an answer at its end.
+/// What an answer reported and said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResponseFacts {
     /// The model that answered.
     pub model: Option<String>,
-    /// What the provider reported.
+    /// As the provider reported it, in disjoint kinds.
+    ///
+    /// [`Quality::Exact`] for the final report. [`Quality::Partial`] when the answer broke before it or an error came in
+    /// the stream: the last report, with the output that was seen if that is more.
     pub usage: Option<Usage>,
-    /// Estimated output tokens of what passed.
+    /// Our own count of the text that came, in output tokens.
     pub output_estimate: u64,
     /// What could not be read.
     pub problems: Vec<Problem>,
-    /// The provider reported an error in the stream.
+    /// The provider sent an error instead of an answer, or in the middle of one.
     pub error_in_stream: bool,
-    /// The answer said that it was finished.
+    /// The model came to an end: its reason to stop, or the stream's last event, was seen.
     pub finished: bool,
 }
 
-#[derive(Debug)]
-enum Framing {
-    /// Nothing but white space came yet.
-    Unknown,
-    /// One JSON value.
-    Json,
-    /// Server-sent events.
-    Sse(Decoder),
-    /// Neither.
-    Neither,
+/// A count in a usage report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Figure {
+    Input,
+    Output,
+    CacheRead,
+    CacheWrite,
+    CacheWrite5m,
+    CacheWrite1h,
+    Reasoning,
 }
 
-/// Reads an answer as it passes.
+/// The counts so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Figures([Option<u64>; 7]);
+
+impl Figures {
+    pub(super) fn get(&self, figure: Figure) -> Option<u64> {
+        self.0.get(figure as usize).copied().flatten()
+    }
+
+    fn set(&mut self, figure: Figure, count: u64) {
+        if let Some(place) = self.0.get_mut(figure as usize) {
+            *place = Some(count);
+        }
+    }
+}
+
+/// What an answer says at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    Nothing,
+    /// Text of the model.
+    Text,
+    /// Part of a JSON value that the model wrote as such.
+    Json,
+    Model,
+    /// Why the model stopped.
+    Stop,
+    /// Of an event.
+    Type,
+}
+
+/// Reads an answer. See the module's text.
 #[derive(Debug)]
 pub struct ResponseMeter {
-    /// Successful answers are read; errors are not charged.
-    reads: bool,
-    strip: bool,
-    json_type: bool,
-    inflate: Inflate,
-    framing: Framing,
-    reader: Reader,
-    seen: Seen,
-    /// Bytes of the event under way that the client does not have.
-    held: Vec<u8>,
+    shape: Shape,
+    event_stream: bool,
+    json: bool,
+    inflater: Option<Inflater>,
+    decoder: Decoder,
+    body: Body,
+    strip: Option<Strip>,
 }
 
-/// What was seen so far, in all events.
-#[derive(Debug)]
-struct Seen {
-    api: Api,
-    model: Vec<u8>,
-    reported: Reported,
-    output: Features,
-    finished: bool,
-    error: bool,
-    bad_event: bool,
-    /// Of the event under way.
-    event: EventSeen,
-}
-
-#[derive(Debug, Default)]
-struct EventSeen {
-    /// First bytes of its data, to know `[DONE]`.
-    head: Vec<u8>,
-    choices: u32,
-    choices_named: bool,
-    usage: bool,
-    word: Vec<u8>,
+/// What the body is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Not at all.
+    Unread,
+    /// Its first byte will tell.
+    Unknown,
+    Json,
+    Events,
 }
 
 impl ResponseMeter {
-    /// A meter for an answer with this head. `strip`: usage was asked for by us, the event with it is taken out.
+    /// For an answer with this head. `strip_usage`: usage was asked for in the caller's place, who shall not see it.
     #[must_use]
-    pub fn new(api: Api, status: u16, content_type: &str, content_encoding: &str, strip: bool) -> Self {
-        let reads = (200..300).contains(&status);
-        let inflate = Inflate::new(content_encoding);
-        let strip = strip && reads && matches!(inflate, Inflate::Plain);
-        let seen = Seen {
-            api,
-            model: Vec::new(),
-            reported: Reported::default(),
-            output: Features::default(),
-            finished: false,
-            error: false,
-            bad_event: false,
-            event: EventSeen::default(),
+    pub fn new(api: Api, status: u16, content_type: &str, content_encoding: &str, strip_usage: bool) -> Self {
+        let coding = Coding::of(content_encoding);
+        let mut body = Body::new(api);
+        let shape = match (status, coding) {
+            (200..=299, Coding::Unknown) => {
+                body.problem(Problem::ResponseEncoding);
+                Shape::Unread
+            }
+            (200..=299, _) => Shape::Unknown,
+            _ => Shape::Unread,
         };
+        let content_type = content_type.to_ascii_lowercase();
+        let strip = strip_usage && coding == Coding::Identity && shape == Shape::Unknown;
         Self {
-            reads,
-            strip,
-            json_type: content_type.trim_start().to_ascii_lowercase().starts_with("application/json"),
-            inflate,
-            framing: Framing::Unknown,
-            reader: Reader::default(),
-            seen,
-            held: Vec::new(),
+            shape,
+            event_stream: content_type.contains("event-stream"),
+            json: content_type.contains("json"),
+            inflater: Inflater::new(coding),
+            decoder: Decoder::default(),
+            body,
+            strip: strip.then(Strip::default),
         }
     }
 
-    /// Reads a piece, and says what the client gets in its place.
+    /// Reads a piece; `last` when no more will come. Says what goes to the client in its place.
     pub fn push(&mut self, chunk: &[u8], last: bool) -> Passed {
-        if !self.reads {
+        let Some(mut inflater) = self.inflater.take() else { return self.read(chunk, last) };
+        if self.shape == Shape::Unread {
             return Passed::Unchanged;
         }
-        let mut strip = self.strip.then(|| Strip { held: std::mem::take(&mut self.held), out: Vec::new(), from: 0 });
-        let before = strip.as_ref().map_or(0, |strip| strip.held.len());
-        let Self { inflate, framing, reader, seen, json_type, .. } = self;
-        inflate.push(chunk, |piece| {
-            let mut piece = piece;
-            if let Framing::Unknown = framing {
-                let text = piece.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(piece);
-                let Some(first) = text.iter().copied().find(|byte| !byte.is_ascii_whitespace()) else { return };
-                *framing = match first {
-                    b'{' | b'[' => Framing::Json,
-                    b'd' | b'e' | b'i' | b'r' | b':' if !*json_type => Framing::Sse(Decoder::default()),
-                    _ => Framing::Neither,
-                };
-                if matches!(framing, Framing::Json) {
-                    piece = text;
-                }
+        match inflater.push(chunk, |piece| drop(self.read(piece, false))) {
+            Ok(()) => self.inflater = Some(inflater),
+            Err(_) => {
+                self.body.problem(Problem::ResponseUnreadable);
+                self.body.broken = true;
+                self.shape = Shape::Unread;
             }
-            match framing {
-                Framing::Json => reader.push(piece, seen),
-                Framing::Sse(decoder) => decoder.push(piece, &mut Events { reader, seen, piece, strip: strip.as_mut() }),
-                Framing::Unknown | Framing::Neither => {}
-            }
-        });
-        let Some(strip) = strip else { return Passed::Unchanged };
-        self.pass(chunk, strip, before, last)
+        }
+        Passed::Unchanged
     }
 
-    fn pass(&mut self, chunk: &[u8], strip: Strip, held_before: usize, last: bool) -> Passed {
-        let Strip { mut held, mut out, from } = strip;
-        let rest = chunk.get(from..).unwrap_or_default();
-        let streams = matches!(self.framing, Framing::Sse(_));
-        held.extend_from_slice(rest);
-        if last || !streams || held.len() > HELD_MAX {
-            out.append(&mut held);
+    fn read(&mut self, chunk: &[u8], last: bool) -> Passed {
+        if self.shape == Shape::Unknown {
+            self.shape = self.shape_of(chunk);
         }
-        self.held = held;
-        // The piece as it came: nothing was held before or is now, and nothing was taken out.
-        if held_before == 0 && self.held.is_empty() && out.len() == chunk.len() {
+        match self.shape {
+            Shape::Events => self.read_events(chunk, last),
+            Shape::Json => {
+                self.body.reader.push(chunk, &mut self.body.answer);
+                Passed::Unchanged
+            }
+            Shape::Unread | Shape::Unknown => Passed::Unchanged,
+        }
+    }
+
+    fn shape_of(&mut self, chunk: &[u8]) -> Shape {
+        let first = chunk.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
+        match first {
+            None => Shape::Unknown,
+            Some(b'{' | b'[') => Shape::Json,
+            // A field of an event: `data`, `event`, `id`, `retry`, a comment; or a byte order mark.
+            Some(b'd' | b'e' | b'i' | b'r' | b':' | 0xEF) => Shape::Events,
+            Some(_) if self.event_stream => Shape::Events,
+            Some(_) if self.json => Shape::Json,
+            Some(_) => {
+                self.body.problem(Problem::ResponseUnreadable);
+                Shape::Unread
+            }
+        }
+    }
+
+    fn read_events(&mut self, chunk: &[u8], last: bool) -> Passed {
+        let Self { decoder, body, strip, .. } = self;
+        let Some(strip) = strip else {
+            decoder.push(chunk, body);
+            if last {
+                decoder.finish(body);
+            }
             return Passed::Unchanged;
+        };
+        let mut stripped = Stripped::new(body, strip, chunk);
+        decoder.push(chunk, &mut stripped);
+        if last {
+            decoder.finish(&mut stripped);
         }
-        Passed::Replaced(out)
+        stripped.passed(last)
     }
 
-    /// The answer is over. `whole`: the provider ended it.
+    /// Output tokens that were put out so far, by our own count.
+    #[must_use]
+    pub fn output_seen(&self) -> u64 {
+        self.body.answer.output()
+    }
+
+    /// What there is to know of the answer. `whole`: the provider ended it as it should.
     pub fn finish(&mut self, whole: bool) -> ResponseFacts {
-        if !self.reads {
-            return ResponseFacts::default();
+        let Self { decoder, body, shape, .. } = self;
+        match shape {
+            // An event that was cut off is no problem of its own.
+            Shape::Events if whole => decoder.finish(body),
+            Shape::Json => body.reader.finish(&mut body.answer),
+            _ => {}
         }
-        let mut problems = Vec::new();
-        match &mut self.framing {
-            Framing::Json => {
-                self.reader.finish(&mut self.seen);
-                if whole && !self.reader.is_complete() {
-                    problems.push(Problem::ResponseUnreadable);
-                }
-                if whole && self.reader.is_complete() {
-                    self.seen.finished = true;
-                }
-            }
-            Framing::Sse(decoder) => {
-                let Self { reader, seen, .. } = self;
-                decoder.finish(&mut Events { reader, seen, piece: &[], strip: None });
-            }
-            Framing::Unknown | Framing::Neither if self.inflate.is_unreadable() => {}
-            Framing::Unknown | Framing::Neither => {
-                if whole {
-                    problems.push(Problem::ResponseUnreadable);
-                }
-            }
+        let readable = match shape {
+            Shape::Events => body.events > 0,
+            Shape::Json => body.reader.is_complete(),
+            Shape::Unknown | Shape::Unread => false,
+        };
+        if *shape != Shape::Unread && !readable && (whole || body.reader.error().is_some()) {
+            body.problem(Problem::ResponseUnreadable);
         }
-        if self.inflate.is_unreadable() {
-            problems.push(Problem::ResponseEncoding);
+        let usage = body.answer.usage(*shape == Shape::Json, whole && !body.broken);
+        if whole && readable && usage.is_none() {
+            body.problem(Problem::UsageMissing);
         }
-        if self.seen.bad_event {
-            problems.push(Problem::EventUnreadable);
+        let answer = &body.answer;
+        ResponseFacts {
+            model: Some(String::from_utf8_lossy(&answer.model).into_owned()).filter(|model| !model.is_empty()),
+            usage,
+            output_estimate: answer.output(),
+            problems: body.problems.clone(),
+            error_in_stream: answer.error,
+            finished: answer.finished,
         }
-        let model = String::from_utf8(std::mem::take(&mut self.seen.model)).ok().filter(|model| !model.is_empty());
-        let output_estimate = self.seen.output.tokens(family(model.as_deref().unwrap_or_default()));
-        let seen = &self.seen;
-        let quality = if whole || seen.finished { Quality::Exact } else { Quality::Partial };
-        let usage = seen.reported.is_some().then(|| {
-            let mut usage = match seen.api {
-                Api::OpenAiChat => openai_chat::usage(&seen.reported, quality),
-                Api::AnthropicMessages => anthropic_messages::usage(&seen.reported, quality),
-            };
-            if quality == Quality::Partial {
-                usage.tokens.output = usage.tokens.output.max(output_estimate);
-            }
-            usage
-        });
-        ResponseFacts { model, usage, output_estimate, problems, error_in_stream: seen.error, finished: seen.finished }
     }
 }
 
-/// Takes events out of a stream.
-struct Strip {
-    /// Bytes of the event under way, from pieces before this one.
-    held: Vec<u8>,
-    /// What goes to the client.
-    out: Vec<u8>,
-    /// Where in this piece the event under way began.
-    from: usize,
+/// The JSON of the body or of its events.
+#[derive(Debug)]
+struct Body {
+    reader: Reader,
+    answer: Answer,
+    problems: Vec<Problem>,
+    /// Its end cannot be read, although it comes.
+    broken: bool,
+    /// Events that were read.
+    events: u64,
+    /// Bytes of the event under way, and the first of them.
+    length: usize,
+    head: [u8; 6],
 }
 
-/// Events of a stream, read as they come.
-struct Events<'a> {
-    reader: &'a mut Reader,
-    seen: &'a mut Seen,
-    piece: &'a [u8],
-    strip: Option<&'a mut Strip>,
+impl Body {
+    fn new(api: Api) -> Self {
+        Self {
+            reader: Reader::default(),
+            answer: Answer::new(api),
+            problems: Vec::new(),
+            broken: false,
+            events: 0,
+            length: 0,
+            head: [0; 6],
+        }
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Whether the event under way may be the one that only brings usage.
+    fn may_be_usage(&self) -> bool {
+        self.answer.choices != Choices::Some && self.reader.error().is_none()
+    }
+
+    /// An event ended. Whether it only brought usage.
+    fn end_event(&mut self) -> bool {
+        let (length, head) = (std::mem::take(&mut self.length), std::mem::take(&mut self.head));
+        if length == 0 {
+            return false;
+        }
+        self.reader.finish(&mut self.answer);
+        let whole = self.reader.is_complete();
+        if whole {
+            self.events = self.events.saturating_add(1);
+        } else if head == *b"[DONE]" {
+            self.events = self.events.saturating_add(1);
+            self.answer.finished = true;
+        } else {
+            self.problem(Problem::EventUnreadable);
+        }
+        self.reader.reset();
+        self.answer.end_event() && whole
+    }
 }
 
-impl Sink for Events<'_> {
+impl Sink for Body {
     fn data(&mut self, piece: &[u8]) {
-        let room = 8usize.saturating_sub(self.seen.event.head.len());
-        self.seen.event.head.extend_from_slice(piece.get(..room.min(piece.len())).unwrap_or_default());
-        self.reader.push(piece, self.seen);
+        if let Some(room) = self.head.get_mut(self.length..) {
+            room.iter_mut().zip(piece).for_each(|(to, from)| *to = *from);
+        }
+        self.length = self.length.saturating_add(piece.len());
+        self.reader.push(piece, &mut self.answer);
+    }
+
+    fn end(&mut self, _: usize) {
+        self.end_event();
+    }
+}
+
+/// What is kept between pieces to take events out.
+#[derive(Debug, Default)]
+struct Strip {
+    /// Bytes of the event under way.
+    held: Vec<u8>,
+    /// A part of the event under way went out.
+    released: bool,
+    /// An event ended with a piece, by a CR: an LF that follows belongs to it. Whether the event was taken out.
+    ended_by_cr: Option<bool>,
+}
+
+/// One piece of a stream, and what of it goes out.
+struct Stripped<'a> {
+    body: &'a mut Body,
+    strip: &'a mut Strip,
+    chunk: &'a [u8],
+    /// Up to here it was decided.
+    decided: usize,
+    /// What goes out, once that is not the same as the chunk up to `decided`.
+    out: Option<Vec<u8>>,
+}
+
+impl<'a> Stripped<'a> {
+    fn new(body: &'a mut Body, strip: &'a mut Strip, chunk: &'a [u8]) -> Self {
+        let mut stripped = Self { body, strip, chunk, decided: 0, out: None };
+        if !chunk.is_empty() {
+            let ended_by_cr = stripped.strip.ended_by_cr.take().filter(|_| chunk.first() == Some(&b'\n'));
+            match ended_by_cr {
+                Some(true) => stripped.take_out(1),
+                Some(false) => stripped.let_out(1),
+                None => {}
+            }
+        }
+        stripped
+    }
+
+    fn until(&self, to: usize) -> &'a [u8] {
+        self.chunk.get(self.decided..to).unwrap_or_default()
+    }
+
+    /// What went out so far, apart from the chunk from now on.
+    fn changed(&mut self) -> &mut Vec<u8> {
+        let before = self.chunk.get(..self.decided).unwrap_or_default();
+        self.out.get_or_insert_with(|| before.to_vec())
+    }
+
+    fn let_out(&mut self, to: usize) {
+        let fresh = self.until(to);
+        if !self.strip.held.is_empty() {
+            let held = std::mem::take(&mut self.strip.held);
+            self.changed().extend(held);
+        }
+        if let Some(out) = &mut self.out {
+            out.extend_from_slice(fresh);
+        }
+        self.decided = to;
+    }
+
+    fn take_out(&mut self, to: usize) {
+        self.changed();
+        self.strip.held.clear();
+        self.decided = to;
+    }
+
+    fn hold(&mut self) {
+        let fresh = self.until(self.chunk.len());
+        self.changed();
+        self.strip.held.extend_from_slice(fresh);
+        self.decided = self.chunk.len();
+    }
+
+    fn passed(mut self, last: bool) -> Passed {
+        let fresh = self.until(self.chunk.len());
+        if last {
+            self.let_out(self.chunk.len());
+        } else if !fresh.is_empty() {
+            let fits = self.strip.held.len().saturating_add(fresh.len()) <= HELD_MAX;
+            if !self.strip.released && fits && self.body.may_be_usage() {
+                self.hold();
+            } else {
+                self.let_out(self.chunk.len());
+                self.strip.released = true;
+            }
+        }
+        self.out.map_or(Passed::Unchanged, Passed::Replaced)
+    }
+}
+
+impl Sink for Stripped<'_> {
+    fn data(&mut self, piece: &[u8]) {
+        self.body.data(piece);
     }
 
     fn end(&mut self, at: usize) {
-        self.reader.finish(self.seen);
-        let event = std::mem::take(&mut self.seen.event);
-        let done = event.head.trim_ascii() == b"[DONE]";
-        if done {
-            self.seen.finished = true;
-        } else if !event.head.is_empty() && !self.reader.is_complete() {
-            self.seen.bad_event = true;
+        let at = at.min(self.chunk.len());
+        let only_usage = self.body.end_event();
+        let taken = only_usage && !self.strip.released;
+        if taken {
+            self.take_out(at);
+        } else {
+            self.let_out(at);
         }
-        self.reader.reset();
-        if let Some(strip) = &mut self.strip {
-            let ours = event.usage && event.choices_named && event.choices == 0;
-            if !ours {
-                strip.out.append(&mut strip.held);
-                strip.out.extend_from_slice(self.piece.get(strip.from..at).unwrap_or_default());
-            }
-            strip.held.clear();
-            strip.from = at;
-        }
+        self.strip.released = false;
+        let by_cr = at == self.chunk.len() && self.chunk.last() == Some(&b'\r');
+        self.strip.ended_by_cr = by_cr.then_some(taken);
     }
 }
 
-impl Seen {
-    fn meaning(&self, path: Path<'_>) -> Meaning {
+/// `choices` of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choices {
+    Absent,
+    None,
+    Some,
+}
+
+/// What the JSON of an answer said so far.
+#[derive(Debug)]
+struct Answer {
+    api: Api,
+    said: Said,
+    /// The string under way, where it is short and matters: up to [`MODEL_MAX`] bytes.
+    word: Vec<u8>,
+    model: Vec<u8>,
+    family: Family,
+    features: Features,
+    figures: Figures,
+    /// A report came with or after the model's end.
+    usage_is_final: bool,
+    finished: bool,
+    error: bool,
+    /// Of the event under way: a count, a usage object, choices.
+    counted: bool,
+    usage_object: bool,
+    choices: Choices,
+}
+
+impl Answer {
+    fn new(api: Api) -> Self {
+        Self {
+            api,
+            said: Said::Nothing,
+            word: Vec::new(),
+            model: Vec::new(),
+            family: Family::O200k,
+            features: Features::default(),
+            figures: Figures::default(),
+            usage_is_final: false,
+            finished: false,
+            error: false,
+            counted: false,
+            usage_object: false,
+            choices: Choices::Absent,
+        }
+    }
+
+    fn said(&self, path: &[Key]) -> Said {
         match self.api {
-            Api::OpenAiChat => openai_chat::meaning(path),
-            Api::AnthropicMessages => anthropic_messages::meaning(path),
+            Api::OpenAiChat => openai_chat::answer(path),
+            Api::AnthropicMessages => anthropic_messages::answer(path),
         }
     }
-}
 
-impl Visitor for Seen {
-    fn enter(&mut self, path: Path<'_>, object: bool, _: usize) {
+    fn output(&self) -> u64 {
+        self.features.tokens(self.family)
+    }
+
+    /// An event ended. Whether it brought usage and an empty list of choices.
+    fn end_event(&mut self) -> bool {
+        if self.counted && self.finished {
+            self.usage_is_final = true;
+        }
+        let only_usage = self.usage_object && self.choices == Choices::None;
+        (self.counted, self.usage_object, self.choices) = (false, false, Choices::Absent);
+        only_usage
+    }
+
+    /// A report without prompt tokens is none: whoever reads it would take them for free.
+    fn usage(&self, json: bool, whole: bool) -> Option<Usage> {
+        self.figures.get(Figure::Input)?;
+        let mut tokens = match self.api {
+            Api::OpenAiChat => openai_chat::tokens(&self.figures),
+            Api::AnthropicMessages => anthropic_messages::tokens(&self.figures),
+        };
+        let is_final = if json { self.usage_object } else { self.usage_is_final || (whole && self.finished) };
+        let exact = is_final && !self.error && self.figures.get(Figure::Output).is_some();
+        if !exact {
+            tokens.output = tokens.output.max(self.output());
+        }
+        // Some report more reasoning than output.
+        let reasoning = self.figures.get(Figure::Reasoning).unwrap_or(0).min(tokens.output);
+        let quality = if exact { Quality::Exact } else { Quality::Partial };
+        Some(Usage { tokens, reasoning, quality })
+    }
+
+    fn is_not_empty(&mut self, path: &[Key]) {
         match path {
+            [Key::Choices, Key::Item] => self.choices = Choices::Some,
             [Key::Error] => self.error = true,
-            [Key::Usage] if object => self.event.usage = true,
-            [Key::Choices] => self.event.choices_named = true,
-            [Key::Choices, Key::Item] => self.event.choices = self.event.choices.saturating_add(1),
             _ => {}
-        }
-    }
-
-    fn leave(&mut self, _: Path<'_>, _: bool, _: Span) {}
-
-    fn key(&mut self, _: Path<'_>, _: &[u8]) {}
-
-    fn wants(&mut self, path: Path<'_>) -> bool {
-        let meaning = self.meaning(path);
-        match meaning {
-            // A later model is the same one, or none (Azure's first chunk has an empty one).
-            Meaning::Model => self.model.is_empty(),
-            Meaning::EventType => {
-                self.event.word.clear();
-                true
-            }
-            Meaning::Finish => {
-                self.finished = true;
-                false
-            }
-            Meaning::Output => true,
-            Meaning::Count(_) | Meaning::Nothing => false,
-        }
-    }
-
-    fn text(&mut self, path: Path<'_>, piece: &[u8]) {
-        match self.meaning(path) {
-            Meaning::Model if self.model.len() < MODEL_MAX => self.model.extend_from_slice(piece),
-            Meaning::EventType if self.event.word.len() < 32 => self.event.word.extend_from_slice(piece),
-            Meaning::Output => self.output.push(piece),
-            _ => {}
-        }
-    }
-
-    fn text_end(&mut self, path: Path<'_>, _: Span) {
-        if path == [Key::Type] && self.event.word == b"message_stop" {
-            self.finished = true;
-        }
-    }
-
-    fn scalar(&mut self, path: Path<'_>, raw: &[u8], _: Span) {
-        if let Meaning::Count(count) = self.meaning(path) {
-            self.count(count, raw);
         }
     }
 }
 
-impl Seen {
-    fn count(&mut self, count: Count, raw: &[u8]) {
-        // Some write counts as 12.0; none is ever negative.
-        let text = std::str::from_utf8(raw).unwrap_or_default();
-        let whole = text.strip_suffix(".0").unwrap_or(text);
-        if let Ok(value) = whole.parse() {
-            self.reported.set(count, value);
+impl Visitor for Answer {
+    fn enter(&mut self, path: &[Key], object: bool, _: usize) {
+        self.is_not_empty(path);
+        if path == [Key::Choices] && !object {
+            self.choices = Choices::None;
+        }
+        if self.said(path) == Said::Json {
+            self.features.push(if object { b"{" } else { b"[" });
         }
     }
+
+    fn leave(&mut self, path: &[Key], object: bool, _: Span) {
+        if path == [Key::Usage] && object {
+            self.usage_object = true;
+        }
+        if self.said(path) == Said::Json {
+            self.features.push(if object { b"}," } else { b"]," });
+        }
+    }
+
+    fn key(&mut self, path: &[Key], name: &[u8]) {
+        if self.said(path) == Said::Json && path.last() != Some(&Key::Input) {
+            self.features.push(b"\"");
+            self.features.push(name);
+            self.features.push(b"\":");
+        }
+    }
+
+    fn wants(&mut self, path: &[Key]) -> bool {
+        self.is_not_empty(path);
+        self.said = self.said(path);
+        match self.said {
+            Said::Model | Said::Stop | Said::Type => self.word.clear(),
+            Said::Json => self.features.push(b"\""),
+            Said::Text | Said::Nothing => {}
+        }
+        self.said != Said::Nothing
+    }
+
+    fn text(&mut self, _: &[Key], piece: &[u8]) {
+        match self.said {
+            Said::Text | Said::Json => self.features.push(piece),
+            Said::Model | Said::Stop | Said::Type => {
+                let room = MODEL_MAX.saturating_sub(self.word.len()).min(piece.len());
+                self.word.extend_from_slice(piece.get(..room).unwrap_or_default());
+            }
+            Said::Nothing => {}
+        }
+    }
+
+    fn text_end(&mut self, _: &[Key], _: Span) {
+        match std::mem::replace(&mut self.said, Said::Nothing) {
+            // The first events of some name none.
+            Said::Model if !self.word.is_empty() && self.word != self.model => {
+                self.model.clone_from(&self.word);
+                self.family = estimate::family(&String::from_utf8_lossy(&self.model));
+            }
+            Said::Stop => self.finished |= !self.word.is_empty(),
+            Said::Type => self.finished |= self.word == b"message_stop",
+            Said::Json => self.features.push(b"\","),
+            Said::Model | Said::Text | Said::Nothing => {}
+        }
+    }
+
+    fn scalar(&mut self, path: &[Key], raw: &[u8], _: Span) {
+        if raw == b"null" {
+            return;
+        }
+        self.is_not_empty(path);
+        let figure = match self.api {
+            Api::OpenAiChat => openai_chat::figure(path),
+            Api::AnthropicMessages => anthropic_messages::figure(path),
+        };
+        if let (Some(figure), Some(count)) = (figure, count(raw)) {
+            self.figures.set(figure, count);
+            self.counted = true;
+        }
+        if self.said(path) == Said::Json {
+            self.features.push(raw);
+            self.features.push(b",");
+        }
+    }
+}
+
+/// A count as it is written; some servers write a whole number with a fraction of zeros.
+fn count(raw: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(raw).ok()?;
+    let whole =
+        text.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|b| b == b'0')).map_or(text, |(whole, _)| whole);
+    whole.parse().ok()
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@
 pub trait Sink {
     /// A piece of the event's data. Lines after the first are parted by a line feed.
     fn data(&mut self, piece: &[u8]);
-    /// The event ended; `at` bytes of this piece belong to it and those before.
+    /// An event ended; `at` bytes of this piece belong to it and those before. At the end of the stream `at` is
+    /// [`usize::MAX`]. A blank line without data before it is told too: as the end of an event that had none.
     fn end(&mut self, at: usize);
 }
 
@@ -64,7 +65,7 @@ impl Decoder {
     pub fn finish(&mut self, sink: &mut impl Sink) {
         if self.has_data {
             self.has_data = false;
-            sink.end(0);
+            sink.end(usize::MAX);
         }
     }
 
@@ -110,7 +111,6 @@ impl Decoder {
         self.name.clear();
         self.state = State::Field;
         if blank {
-            // A blank line without data ends nothing, but what came since the last event is passed by with it.
             self.has_data = false;
             sink.end(next);
         }

@@ -1,147 +1,368 @@
 use super::*;
-use crate::usage::Tokens;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use proptest::prelude::*;
+use std::io::Write;
 
-const OPENAI_STREAM: &str = concat!(
-    "data: {\"id\":\"1\",\"model\":\"gpt-5\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}],\"usage\":null}\n\n",
-    "data: {\"id\":\"1\",\"model\":\"gpt-5\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"say \\\"usage\\\":{\\\"prompt_tokens\\\":9}\"}}],\"usage\":null}\n\n",
-    "data: {\"id\":\"1\",\"model\":\"gpt-5\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n",
-    "data: {\"id\":\"1\",\"model\":\"gpt-5\",\"choices\":[],\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":20,\"prompt_tokens_details\":{\"cached_tokens\":60},\"completion_tokens_details\":{\"reasoning_tokens\":5}}}\n\n",
-    "data: [DONE]\n\n",
-);
+const EVENTS: &str = "text/event-stream; charset=utf-8";
+const JSON: &str = "application/json";
 
-const ANTHROPIC_STREAM: &str = concat!(
-    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-x\",\"content\":[],\"usage\":{\"input_tokens\":10,\"cache_creation_input_tokens\":50,\"cache_read_input_tokens\":7,\"cache_creation\":{\"ephemeral_5m_input_tokens\":30,\"ephemeral_1h_input_tokens\":20},\"output_tokens\":1}}}\n\n",
-    "event: ping\ndata: {\"type\":\"ping\"}\n\n",
-    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello there friend\"}}\n\n",
-    "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":33}}\n\n",
-    "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
-);
+struct Read {
+    facts: ResponseFacts,
+    out: Vec<u8>,
+}
 
-fn run(api: Api, strip: bool, kind: &str, pieces: &[&[u8]], whole: bool) -> (Vec<u8>, ResponseFacts) {
-    let mut meter = ResponseMeter::new(api, 200, kind, "", strip);
+fn read_pieces(mut meter: ResponseMeter, pieces: &[&[u8]], whole: bool) -> Read {
     let mut out = Vec::new();
-    for (index, piece) in pieces.iter().enumerate() {
-        match meter.push(piece, whole && index + 1 == pieces.len()) {
+    for (at, piece) in pieces.iter().enumerate() {
+        match meter.push(piece, whole && at + 1 == pieces.len()) {
             Passed::Unchanged => out.extend_from_slice(piece),
             Passed::Replaced(bytes) => out.extend(bytes),
         }
     }
-    (out, meter.finish(whole))
+    Read { facts: meter.finish(whole), out }
 }
 
-fn tokens(facts: &ResponseFacts) -> (Tokens, Quality) {
-    let usage = facts.usage.unwrap();
-    (usage.tokens, usage.quality)
+fn openai(content_type: &str, body: &str, whole: bool) -> ResponseFacts {
+    read_pieces(ResponseMeter::new(Api::OpenAiChat, 200, content_type, "", false), &[body.as_bytes()], whole).facts
 }
 
-#[test]
-fn openai_usage_is_made_disjoint_and_its_event_taken_out() {
-    let (out, facts) = run(Api::OpenAiChat, true, "text/event-stream", &[OPENAI_STREAM.as_bytes()], true);
-    let want = Tokens { input: 40, cache_read: 60, output: 20, ..Tokens::default() };
-    assert_eq!(tokens(&facts), (want, Quality::Exact));
-    assert_eq!((facts.model.as_deref(), facts.usage.unwrap().reasoning, facts.problems.len()), (Some("gpt-5"), 5, 0));
-    let events: Vec<&str> = OPENAI_STREAM.split_inclusive("\n\n").collect();
-    assert_eq!(String::from_utf8(out).unwrap(), [events[0], events[1], events[2], events[4]].concat());
+fn anthropic(content_type: &str, body: &str, whole: bool) -> ResponseFacts {
+    read_pieces(ResponseMeter::new(Api::AnthropicMessages, 200, content_type, "", false), &[body.as_bytes()], whole)
+        .facts
 }
 
-#[test]
-fn anthropic_writes_are_split_by_their_life() {
-    let (out, facts) = run(Api::AnthropicMessages, false, "text/event-stream", &[ANTHROPIC_STREAM.as_bytes()], true);
-    let want = Tokens { input: 10, cache_read: 7, cache_write_5m: 30, cache_write_1h: 20, output: 33 };
-    assert_eq!(tokens(&facts), (want, Quality::Exact));
-    assert_eq!(out, ANTHROPIC_STREAM.as_bytes());
+fn tokens(input: u64, cache_read: u64, cache_write_5m: u64, cache_write_1h: u64, output: u64) -> crate::usage::Tokens {
+    crate::usage::Tokens { input, cache_read, cache_write_5m, cache_write_1h, output }
 }
 
-#[test]
-fn anthropic_writes_beyond_their_parts_live_five_minutes() {
-    let reported = Reported { input: Some(1), cache_write: Some(100), cache_write_5m: Some(10), cache_write_1h: Some(20), ..Reported::default() };
-    let got = anthropic_messages::usage(&reported, Quality::Exact).tokens;
-    assert_eq!((got.cache_write_5m, got.cache_write_1h), (80, 20));
+const CHUNK: &str = r#"data: {"model":"gpt-5-2026-01-01","choices":[{"index":0,"delta":{"content":"one two three"},"finish_reason":null}],"usage":null}"#;
+const STOP: &str =
+    r#"data: {"model":"gpt-5-2026-01-01","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}"#;
+const USAGE: &str = r#"data: {"model":"gpt-5-2026-01-01","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5,"total_tokens":14}}"#;
+
+fn stream(events: &[&str]) -> String {
+    events.iter().map(|event| format!("{event}\n\n")).collect()
 }
 
 #[test]
-fn a_stream_cut_short_is_partial_and_counts_what_passed() {
-    let cut = ANTHROPIC_STREAM.split("event: message_delta").next().unwrap();
-    let (_, facts) = run(Api::AnthropicMessages, false, "text/event-stream", &[cut.as_bytes()], false);
-    let (got, quality) = tokens(&facts);
-    assert_eq!((quality, got.input), (Quality::Partial, 10));
-    assert!(got.output >= 3, "{got:?}");
-}
-
-#[test]
-fn whole_json_is_read_and_its_texts_do_not_fool() {
-    let body = r#"{"model":"m","choices":[{"message":{"content":"{\"usage\":{\"prompt_tokens\":1}}"},"finish_reason":"stop"}],
-        "other":{"usage":{"prompt_tokens":2}},"usage":{"prompt_tokens":12.0,"completion_tokens":3}}"#;
-    let (_, facts) = run(Api::OpenAiChat, false, "application/json", &[body.as_bytes()], true);
-    assert_eq!(tokens(&facts).0, Tokens { input: 12, output: 3, ..Tokens::default() });
-}
-
-#[test]
-fn what_cannot_be_read_is_said() {
-    let cases: [(&str, &str, &[Problem]); 4] = [
-        ("application/json", "{\"model\":\"m\",", &[Problem::ResponseUnreadable]),
-        ("text/html", "<html>", &[Problem::ResponseUnreadable]),
-        ("text/event-stream", "data: {oops\n\ndata: [DONE]\n\n", &[Problem::EventUnreadable]),
-        ("text/plain", "", &[Problem::ResponseUnreadable]),
+fn usage_becomes_disjoint_kinds() {
+    let cases = [
+        (
+            "cached and written tokens are inside of the prompt",
+            openai(
+                JSON,
+                r#"{"usage":{"prompt_tokens":100,"completion_tokens":20,"prompt_tokens_details":
+                {"cached_tokens":60,"cache_write_tokens":10},"completion_tokens_details":{"reasoning_tokens":15}}}"#,
+                true,
+            ),
+            tokens(30, 60, 10, 0, 20),
+            15,
+        ),
+        (
+            "a cache that claims more than there was",
+            openai(
+                JSON,
+                r#"{"usage":{"prompt_tokens":10,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":12}}}"#,
+                true,
+            ),
+            tokens(0, 12, 0, 0, 2),
+            0,
+        ),
+        (
+            "more reasoning than output",
+            openai(
+                JSON,
+                r#"{"usage":{"prompt_tokens":1,"completion_tokens":2,"completion_tokens_details":{"reasoning_tokens":9}}}"#,
+                true,
+            ),
+            tokens(1, 0, 0, 0, 2),
+            2,
+        ),
+        (
+            "cached tokens are beside the input",
+            anthropic(
+                JSON,
+                r#"{"usage":{"input_tokens":4,"cache_read_input_tokens":30,"cache_creation_input_tokens":20,
+                "cache_creation":{"ephemeral_5m_input_tokens":12,"ephemeral_1h_input_tokens":8},"output_tokens":7}}"#,
+                true,
+            ),
+            tokens(4, 30, 12, 8, 7),
+            0,
+        ),
+        (
+            "writes beyond the split live for five minutes",
+            anthropic(
+                JSON,
+                r#"{"usage":{"input_tokens":4,"cache_creation_input_tokens":25,
+                "cache_creation":{"ephemeral_5m_input_tokens":12,"ephemeral_1h_input_tokens":8},"output_tokens":7}}"#,
+                true,
+            ),
+            tokens(4, 0, 17, 8, 7),
+            0,
+        ),
     ];
-    for (kind, body, want) in cases {
-        let (out, facts) = run(Api::OpenAiChat, false, kind, &[body.as_bytes()], true);
-        assert_eq!((facts.problems.as_slice(), facts.usage), (want, None), "{body}");
-        assert_eq!(out, body.as_bytes());
+    for (case, facts, want, reasoning) in cases {
+        assert_eq!(facts.usage, Some(Usage { tokens: want, reasoning, quality: Quality::Exact }), "{case}");
+        assert_eq!(facts.problems, [], "{case}");
     }
 }
 
 #[test]
-fn errors_and_types_that_lie() {
-    let mut meter = ResponseMeter::new(Api::OpenAiChat, 429, "application/json", "", true);
-    assert_eq!(meter.push(b"{\"error\":{}}", true), Passed::Unchanged);
-    assert_eq!(meter.finish(true), ResponseFacts::default());
-    let (_, facts) = run(Api::OpenAiChat, false, "text/plain", &[OPENAI_STREAM.as_bytes()], true);
-    assert!(facts.usage.is_some(), "a stream that says it is text");
-    let (_, facts) = run(Api::OpenAiChat, false, "text/event-stream", &[b"{\"usage\":{\"prompt_tokens\":1}}"], true);
-    assert!(facts.usage.is_some(), "JSON that says it is a stream");
+fn what_looks_like_usage_elsewhere_is_not() {
+    let fake = r#"\"usage\":{\"prompt_tokens\":1}"#;
+    let body = format!(
+        r#"{{"choices":[{{"message":{{"content":"{fake}","usage":{{"prompt_tokens":2,"completion_tokens":2}}}},
+        "usage":{{"prompt_tokens":3}}}}],"x":{{"usage":{{"prompt_tokens":4,"completion_tokens":4}}}},"usage":"none"}}"#
+    );
+    let facts = openai(JSON, &body, true);
+    assert_eq!((facts.usage, facts.problems), (None, vec![Problem::UsageMissing]));
 }
 
 #[test]
-fn only_an_unfinished_event_is_held() {
-    let mut meter = ResponseMeter::new(Api::OpenAiChat, 200, "text/event-stream", "", true);
-    let first = OPENAI_STREAM.split_inclusive("\n\n").next().unwrap();
-    assert_eq!(meter.push(first.as_bytes(), false), Passed::Unchanged);
-    assert_eq!(meter.push(b"data: {\"cho", false), Passed::Replaced(vec![]));
-    assert_eq!(meter.push(b"ices\":[{}]}\n\n", false), Passed::Replaced(b"data: {\"choices\":[{}]}\n\n".to_vec()));
+fn each_count_of_a_stream_is_the_last_that_is_not_null() {
+    let body = stream(&[
+        r#"event: message_start
+data: {"type":"message_start","message":{"model":"claude-x","usage":{"input_tokens":3,"cache_creation_input_tokens":20,"cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":12,"ephemeral_1h_input_tokens":8},"output_tokens":1}}}"#,
+        "event: ping\ndata: {\"type\": \"ping\"}",
+        r#"event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello there"}}"#,
+        r#"event: message_delta
+data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":5,"cache_read_input_tokens":46134,"cache_creation_input_tokens":null,"output_tokens":11}}"#,
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}",
+    ]);
+    let facts = anthropic(EVENTS, &body, true);
+    let want = Usage { tokens: tokens(5, 46_134, 12, 8, 11), reasoning: 0, quality: Quality::Exact };
+    assert_eq!(facts.usage, Some(want));
+    assert_eq!((facts.model.as_deref(), facts.finished), (Some("claude-x"), true));
+    assert!((2..=4).contains(&facts.output_estimate), "{}", facts.output_estimate);
+
+    let cumulative = stream(&[
+        r#"data: {"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":9,"completion_tokens":1}}"#,
+        r#"data: {"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":4}}"#,
+        r#"data: {"choices":[],"x_groq":{"usage":{"prompt_tokens":9,"completion_tokens":4}}}"#,
+    ]);
+    let facts = openai(EVENTS, &cumulative, true);
+    assert_eq!(facts.usage.unwrap().tokens, tokens(9, 0, 0, 0, 4), "never a sum");
 }
 
-fn cut<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
-    let mut pieces = Vec::new();
-    let mut from = 0;
-    for at in cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect::<std::collections::BTreeSet<_>>() {
-        pieces.push(&bytes[from..at]);
-        from = at;
+#[test]
+fn a_broken_stream_keeps_what_was_reported_and_counts_the_rest() {
+    let start = r#"data: {"type":"message_start","message":{"model":"claude-sonnet-4-5","usage":{"input_tokens":30,"output_tokens":1}}}"#;
+    let delta =
+        r#"data: {"type":"content_block_delta","delta":{"type":"text_delta","text":" several words of an answer"}}"#;
+    let facts = anthropic(EVENTS, &stream(&[start, delta, delta]), false);
+    let usage = facts.usage.unwrap();
+    assert_eq!((usage.quality, usage.tokens.input), (Quality::Partial, 30));
+    assert!((10..=14).contains(&usage.tokens.output), "{usage:?}");
+    assert_eq!((usage.tokens.output, facts.finished, facts.problems), (facts.output_estimate, false, vec![]));
+
+    // The report was final already when the end of the stream went missing.
+    let facts = openai(EVENTS, &stream(&[CHUNK, STOP, USAGE]), false);
+    assert_eq!(facts.usage.unwrap().quality, Quality::Exact);
+    // Nothing was reported: an event that was cut off is no problem of its own.
+    let facts = openai(EVENTS, &format!("{}data: {{\"mod", stream(&[CHUNK])), false);
+    assert_eq!((facts.usage, facts.problems), (None, vec![]));
+    assert!(facts.output_estimate >= 3);
+}
+
+#[test]
+fn an_error_in_a_stream_makes_its_usage_partial() {
+    let body = stream(&[
+        r#"data: {"type":"message_start","message":{"model":"c","usage":{"input_tokens":30,"output_tokens":2}}}"#,
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
+    ]);
+    let facts = anthropic(EVENTS, &body, true);
+    assert!(facts.error_in_stream);
+    assert_eq!(facts.usage.map(|usage| usage.quality), Some(Quality::Partial));
+    assert!(!openai(JSON, r#"{"error":null,"usage":{"prompt_tokens":1,"completion_tokens":1}}"#, true).error_in_stream);
+}
+
+#[test]
+fn a_body_is_read_by_its_shape() {
+    let json = r#"{"model":"m","usage":{"prompt_tokens":9,"completion_tokens":5}}"#;
+    let events = stream(&[CHUNK, STOP, USAGE, "data: [DONE]"]);
+    let crlf = events.replace('\n', "\r\n");
+    let comment = format!(": OPENROUTER PROCESSING\n\n{events}");
+    let bom = format!("\u{FEFF}{events}");
+    let unended = events.trim_end().to_owned();
+    let no_done = stream(&[CHUNK, STOP, USAGE]).trim_end().to_owned();
+    let spaced = format!("\n \n{json}");
+    let bodies = [json, &spaced, &events, &crlf, &comment, &bom, &unended, &no_done];
+    for body in bodies {
+        for content_type in [JSON, EVENTS, "text/plain", ""] {
+            let facts = openai(content_type, body, true);
+            assert_eq!(facts.usage.map(|usage| usage.tokens), Some(tokens(9, 0, 0, 0, 5)), "{content_type} {body:?}");
+            assert_eq!(facts.problems, [], "{content_type} {body:?}");
+        }
     }
-    pieces.push(&bytes[from..]);
-    pieces
+}
+
+#[test]
+fn what_cannot_be_read_is_a_problem_and_an_error_is_not() {
+    let unreadable = vec![Problem::ResponseUnreadable];
+    let cases = [
+        ("a page", 200, "text/html", "", "<html>", true, unreadable.clone()),
+        ("nothing", 200, JSON, "", "", true, unreadable.clone()),
+        ("half a body", 200, JSON, "", "{\"usage\":{", true, unreadable.clone()),
+        ("half a body, as known", 200, JSON, "", "{\"usage\":{", false, vec![]),
+        ("broken", 200, JSON, "", "{\"usage\":}", false, unreadable.clone()),
+        ("not compressed", 200, JSON, "gzip", "{}", true, unreadable),
+        ("unknown coding", 200, JSON, "br", "\x0b", true, vec![Problem::ResponseEncoding]),
+        ("no usage", 200, JSON, "", "{}", true, vec![Problem::UsageMissing]),
+        (
+            "a bad event",
+            200,
+            EVENTS,
+            "",
+            "data: {\"a\":1}\n\ndata: {oh\n\n",
+            true,
+            vec![Problem::EventUnreadable, Problem::UsageMissing],
+        ),
+        ("an error", 429, JSON, "", "{\"error\":{}}", true, vec![]),
+        ("a broken error", 500, "text/html", "br", "oops", true, vec![]),
+    ];
+    for (case, status, content_type, encoding, body, whole, want) in cases {
+        let meter = ResponseMeter::new(Api::OpenAiChat, status, content_type, encoding, true);
+        let read = read_pieces(meter, &[body.as_bytes()], whole);
+        assert_eq!((read.facts.problems, read.facts.usage), (want, None), "{case}");
+        assert_eq!(read.out, body.as_bytes(), "{case}");
+    }
+}
+
+#[test]
+fn compressed_answers_are_metered_and_go_out_as_they_came() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(stream(&[CHUNK, STOP, USAGE, "data: [DONE]"]).as_bytes()).unwrap();
+    let bytes = encoder.finish().unwrap();
+    let pieces: Vec<&[u8]> = bytes.chunks(7).collect();
+    let read = read_pieces(ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "gzip", true), &pieces, true);
+    assert_eq!(read.facts.usage.map(|usage| usage.tokens), Some(tokens(9, 0, 0, 0, 5)));
+    assert_eq!(read.out, bytes);
+}
+
+#[test]
+fn only_the_event_that_brings_usage_is_taken_out() {
+    let azure = r#"data: {"choices":[],"model":"","prompt_filter_results":[{"usage":1}],"usage":null}"#;
+    let with_choices = r#"data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":5}}"#;
+    let reordered = r#"data: {"usage":{"prompt_tokens":9,"completion_tokens":5},"x":"}","choices":[ ]}"#;
+    let done = "data: [DONE]";
+    let cases: [(&[&str], &[&str]); 5] = [
+        (&[CHUNK, STOP, USAGE, done], &[CHUNK, STOP, done]),
+        (&[azure, CHUNK, STOP, reordered, done], &[azure, CHUNK, STOP, done]),
+        (&[CHUNK, with_choices, done], &[CHUNK, with_choices, done]),
+        (&[USAGE], &[]),
+        (&["data: {oh", ": comment", done], &["data: {oh", ": comment", done]),
+    ];
+    for (events, want) in cases {
+        let (body, want) = (stream(events), stream(want));
+        for size in 1..body.len() {
+            let pieces: Vec<&[u8]> = body.as_bytes().chunks(size).collect();
+            let read = read_pieces(ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "", true), &pieces, true);
+            assert_eq!(String::from_utf8_lossy(&read.out), want, "{size} {body}");
+        }
+    }
+    let unended = format!("{}{USAGE}", stream(&[STOP]));
+    let meter = ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "", true);
+    assert_eq!(read_pieces(meter, &[unended.as_bytes()], true).out, stream(&[STOP]).as_bytes());
+}
+
+#[test]
+fn nothing_waits_that_need_not() {
+    let mut meter = ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "", true);
+    assert_eq!(meter.push(stream(&[CHUNK, STOP]).as_bytes(), false), Passed::Unchanged, "whole events");
+    let (head, tail) = CHUNK.split_at(CHUNK.find("one").unwrap());
+    assert_eq!(meter.push(head.as_bytes(), false), Passed::Unchanged, "it has choices: it stays");
+    assert_eq!(meter.push(format!("{tail}\n\n").as_bytes(), false), Passed::Unchanged);
+    let (head, tail) = USAGE.split_at(USAGE.find("total").unwrap());
+    assert_eq!(meter.push(head.as_bytes(), false), Passed::Replaced(vec![]), "may be the one");
+    assert_eq!(meter.push(format!("{tail}\n\ndata: ").as_bytes(), false), Passed::Replaced(vec![]));
+    assert_eq!(meter.push(b"[DONE]", false), Passed::Replaced(b"data: [DONE]".to_vec()), "it is not JSON: it stays");
+    assert_eq!(meter.push(b"\n\n", true), Passed::Unchanged);
+
+    let mut meter = ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "", true);
+    let long = format!("data: {{\"x\":\"{}", "x".repeat(HELD_MAX));
+    assert_eq!(meter.push(&long.as_bytes()[..9], false), Passed::Replaced(vec![]));
+    assert_eq!(
+        meter.push(&long.as_bytes()[9..], false),
+        Passed::Replaced(long.clone().into_bytes()),
+        "too long to wait"
+    );
+    let mut meter = ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "", false);
+    assert_eq!(meter.push(b"data: {", false), Passed::Unchanged, "nothing to take out");
+}
+
+/// Events with one that only brings usage at times, and what is left of them without it.
+fn streams() -> impl Strategy<Value = (String, String)> {
+    let event = prop_oneof![
+        4 => "[a-z \"\\\\é]{0,12}".prop_map(|text| {
+            let data = serde_json::json!({"model": "m", "choices": [{"delta": {"content": text}}]});
+            (format!("data: {data}"), true)
+        }),
+        1 => Just((USAGE.to_owned(), false)),
+        1 => Just((USAGE.replace("data: ", "event: x\ndata:"), false)),
+        1 => Just(("data: [DONE]".to_owned(), true)),
+        1 => Just((": comment".to_owned(), true)),
+        1 => Just(("data: {broken".to_owned(), true)),
+        1 => Just((STOP.to_owned(), true)),
+    ];
+    let end = prop_oneof![Just("\n"), Just("\r\n"), Just("\r")];
+    (proptest::collection::vec(event, 0..7), end).prop_map(|(events, end)| {
+        let write = |(text, _): &(String, bool)| format!("{}{end}{end}", text.replace('\n', end));
+        (events.iter().map(write).collect(), events.iter().filter(|(_, stays)| *stays).map(write).collect())
+    })
 }
 
 proptest! {
     #[test]
-    fn chunking_never_changes_what_is_read_or_passed(
-        cuts in proptest::collection::vec(any::<usize>(), 0..20), strip: bool, crlf: bool, anthropic: bool,
+    fn facts_and_bytes_do_not_depend_on_chunking(
+        (body, want) in streams(), strip: bool, whole: bool, cuts in proptest::collection::vec(any::<usize>(), 0..12),
     ) {
-        let (api, text) = if anthropic { (Api::AnthropicMessages, ANTHROPIC_STREAM) } else { (Api::OpenAiChat, OPENAI_STREAM) };
-        let text = if crlf { text.replace('\n', "\r\n") } else { text.to_owned() };
-        let whole = run(api, strip, "text/event-stream", &[text.as_bytes()], true);
-        let mut pieces = run(api, strip, "text/event-stream", &cut(text.as_bytes(), &cuts), true);
-        if crlf {
-            // A line feed that follows the event taken out may stay: an empty line more.
-            pieces.0 = String::from_utf8(pieces.0).unwrap().replace("\r\n\r\n\n", "\r\n\r\n").into_bytes();
-        }
-        prop_assert_eq!(pieces, whole);
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).collect();
+        cuts.extend([0, body.len()]);
+        cuts.sort_unstable();
+        let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &body.as_bytes()[pair[0]..pair[1]]).collect();
+        let meter = || ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "", strip);
+        let (one, many) = (read_pieces(meter(), &[body.as_bytes()], whole), read_pieces(meter(), &pieces, whole));
+        prop_assert_eq!(&one.facts, &many.facts);
+        prop_assert_eq!(String::from_utf8_lossy(&many.out), if strip { want.clone() } else { body.clone() });
+        prop_assert_eq!(one.out, many.out);
+    }
+
+    /// Whatever comes, all of it goes out but for whole events that bring usage.
+    #[test]
+    fn no_bytes_make_it_panic_or_get_lost(
+        bytes in proptest::collection::vec(any::<u8>(), 0..120), coding in "(|gzip|deflate|br)", status in 199u16..301,
+        cut in any::<usize>(), anthropic: bool,
+    ) {
+        let api = if anthropic { Api::AnthropicMessages } else { Api::OpenAiChat };
+        let (head, tail) = bytes.split_at(cut % (bytes.len() + 1));
+        let read = read_pieces(ResponseMeter::new(api, status, "", &coding, true), &[head, tail], true);
+        prop_assert_eq!(read.out, bytes);
     }
 
     #[test]
-    fn nothing_panics_and_all_passes(bytes in proptest::collection::vec(any::<u8>(), 0..300), cuts in proptest::collection::vec(any::<usize>(), 0..5)) {
-        let (out, _) = run(Api::OpenAiChat, false, "text/event-stream", &cut(&bytes, &cuts), true);
-        prop_assert_eq!(out, bytes);
+    fn a_body_of_any_shape_is_read_as_a_tree_would(
+        text in "\\PC{0,30}", prompt: u32, output: u32, cached in 0u32..9, pretty: bool, usage_first: bool,
+        cuts in proptest::collection::vec(any::<usize>(), 0..6),
+    ) {
+        let usage = serde_json::json!({"prompt_tokens": prompt, "completion_tokens": output,
+            "prompt_tokens_details": {"cached_tokens": cached}});
+        let choices = serde_json::json!([{"message": {"content": text, "usage": {"prompt_tokens": 1}}, "finish_reason": "stop"}]);
+        let text = |v: &serde_json::Value| if pretty { serde_json::to_string_pretty(v).unwrap() } else { v.to_string() };
+        let (usage, choices) = (text(&usage), text(&choices));
+        let body = if usage_first {
+            format!("{{\"usage\":{usage},\"model\":\"m\",\"choices\":{choices}}}")
+        } else {
+            format!("{{\"model\":\"m\",\"choices\":{choices} , \"usage\" : {usage}}}")
+        };
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (body.len() + 1)).collect();
+        cuts.extend([0, body.len()]);
+        cuts.sort_unstable();
+        let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &body.as_bytes()[pair[0]..pair[1]]).collect();
+        let facts = read_pieces(ResponseMeter::new(Api::OpenAiChat, 200, JSON, "", false), &pieces, true).facts;
+        let input = u64::from(prompt).saturating_sub(u64::from(cached));
+        prop_assert_eq!(facts.usage.map(|usage| usage.tokens), Some(tokens(input, cached.into(), 0, 0, output.into())));
+        prop_assert_eq!((facts.problems, facts.finished), (vec![], true));
     }
 }
