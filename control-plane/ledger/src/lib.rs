@@ -1,1 +1,124 @@
-//! (being written)
+//! The book: records kept once, spend rolled up, budgets leased out. SQLite, one file.
+//!
+//! - `write` is the one writer: it takes many syncs into one transaction, and answers when that is on the disk. What is
+//!   granted was written before.
+//! - `lease` says how much is granted; `gaps` what is missing; `query` what people ask; `keys` who may call.
+
+mod gaps;
+mod keys;
+mod lease;
+mod query;
+mod schema;
+mod write;
+
+pub use keys::{KeyRow, NewKey};
+pub use query::{
+    BudgetAccount, BudgetRow, By, Bucket, GroupLabel, PeriodRow, ProxyRow, RecordFilter, RecordRow, Records, Series,
+    Spend, StoredRecord, Summary, TopRow,
+};
+
+use purser_core::config::{BudgetRule, KeyConfig};
+use purser_core::sync::{SyncRequest, SyncResponse};
+use rusqlite::Connection;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::watch;
+
+/// Why the book could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// SQLite's word.
+    #[error("the ledger's database: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// A newer program wrote it.
+    #[error("the ledger's database has version {found}, this program knows {known}: use a newer one")]
+    TooNew {
+        /// The file's.
+        found: i64,
+        /// This program's.
+        known: i64,
+    },
+    /// A stored text is no JSON.
+    #[error("the ledger holds something unreadable: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    /// The writer or a reader ended.
+    #[error("the ledger is closed")]
+    Closed,
+    /// No randomness for a key.
+    #[error("the system gave no random bytes for a key")]
+    NoRandom,
+}
+
+type Budgets = Arc<RwLock<BTreeMap<String, BudgetRule>>>;
+
+/// The book. Cheap to clone.
+#[derive(Clone)]
+pub struct Ledger {
+    path: PathBuf,
+    writer: std::sync::mpsc::Sender<write::Job>,
+    readers: Arc<Mutex<Vec<Connection>>>,
+    budgets: Budgets,
+}
+
+impl Ledger {
+    /// Opens the book in a file, and makes it if there is none.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the file cannot be opened or is of a newer program.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let connection = schema::open(path)?;
+        let budgets = Budgets::default();
+        let writer = write::spawn(connection, Arc::clone(&budgets));
+        Ok(Self { path: path.to_owned(), writer, readers: Arc::default(), budgets })
+    }
+
+    /// The budgets that leases are granted by.
+    pub fn set_budgets(&self, rules: Vec<BudgetRule>) {
+        let mut budgets = self.budgets.write().unwrap_or_else(PoisonError::into_inner);
+        *budgets = rules.into_iter().map(|rule| (rule.name.clone(), rule)).collect();
+    }
+
+    /// Takes in a proxy's sync, and answers when all of it is on the disk.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when it could not be written: nothing of it was.
+    pub async fn sync(&self, request: SyncRequest, now_ms: u64) -> Result<SyncResponse, LedgerError> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        self.writer.send(write::Job { request, now_ms, reply }).map_err(|_| LedgerError::Closed)?;
+        answer.await.map_err(|_| LedgerError::Closed)?
+    }
+
+    /// Runs a read on a connection of its own, off the async threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (path, readers) = (self.path.clone(), Arc::clone(&self.readers));
+        let task = tokio::task::spawn_blocking(move || {
+            let idle = readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let connection = match idle {
+                Some(connection) => connection,
+                None => schema::connect(&path)?,
+            };
+            let answer = read(&connection);
+            readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            answer
+        });
+        task.await.map_err(|_| LedgerError::Closed)?
+    }
+
+    /// Virtual keys in force, followed: also when another program on the same file changes them.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when they cannot be read now.
+    pub fn watch_keys(&self) -> Result<watch::Receiver<Vec<KeyConfig>>, LedgerError> {
+        keys::watch(&self.path)
+    }
+}
+
+/// A number as SQLite holds it. What does not fit is held at the largest.
+fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,103 @@
+//! The tables, and the connections to them.
+
+use crate::LedgerError;
+use rusqlite::Connection;
+use std::path::Path;
+use std::time::Duration;
+
+const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE records (
+  id INTEGER PRIMARY KEY,
+  proxy TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
+  started_ms INTEGER NOT NULL, received_ms INTEGER NOT NULL,
+  org TEXT NOT NULL, team TEXT NOT NULL, user TEXT NOT NULL, feature TEXT NOT NULL, environment TEXT NOT NULL,
+  workload TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL,
+  outcome TEXT NOT NULL, denied_by TEXT,
+  line TEXT NOT NULL,
+  UNIQUE (proxy, epoch, seq)
+) STRICT;
+CREATE INDEX records_by_time ON records (started_ms, id);
+
+-- Sums by minute and labels, kept in the transaction of the records they are sums of.
+CREATE TABLE spend (
+  minute_ms INTEGER NOT NULL,
+  org TEXT NOT NULL, team TEXT NOT NULL, user TEXT NOT NULL, feature TEXT NOT NULL, environment TEXT NOT NULL,
+  workload TEXT NOT NULL, provider TEXT NOT NULL, model TEXT NOT NULL,
+  requests INTEGER NOT NULL, refused INTEGER NOT NULL, failed INTEGER NOT NULL,
+  unpriced INTEGER NOT NULL, unmetered INTEGER NOT NULL, estimated INTEGER NOT NULL, nano_usd INTEGER NOT NULL,
+  input INTEGER NOT NULL, cache_read INTEGER NOT NULL, cache_write_5m INTEGER NOT NULL,
+  cache_write_1h INTEGER NOT NULL, output INTEGER NOT NULL,
+  PRIMARY KEY (minute_ms, org, team, user, feature, environment, workload, provider, model)
+) STRICT, WITHOUT ROWID;
+
+-- Records that could not be read: kept, so that they can be, once the reason is known.
+CREATE TABLE quarantine (
+  id INTEGER PRIMARY KEY, proxy TEXT NOT NULL, epoch INTEGER NOT NULL, received_ms INTEGER NOT NULL,
+  reason TEXT NOT NULL, line TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- One run of a proxy's process. `settled_next` is the next sequence number as it was a while ago.
+CREATE TABLE epochs (
+  proxy TEXT NOT NULL, epoch INTEGER NOT NULL, policy TEXT NOT NULL, reported_ms INTEGER NOT NULL,
+  received INTEGER NOT NULL DEFAULT 0, duplicates INTEGER NOT NULL DEFAULT 0,
+  next_seq INTEGER NOT NULL DEFAULT 1, next_ms INTEGER NOT NULL, settled_next INTEGER NOT NULL DEFAULT 1,
+  PRIMARY KEY (proxy, epoch)
+) STRICT, WITHOUT ROWID;
+
+-- What each VM of a process said last.
+CREATE TABLE vms (
+  proxy TEXT NOT NULL, epoch INTEGER NOT NULL, vm TEXT NOT NULL, reported_ms INTEGER NOT NULL,
+  open TEXT NOT NULL, memory_bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, sync_failures INTEGER NOT NULL,
+  cold_waits INTEGER NOT NULL,
+  PRIMARY KEY (proxy, epoch, vm)
+) STRICT, WITHOUT ROWID;
+
+-- What a proxy holds of a budget instance. Running totals of its epoch, nano-USD; `reserved` is of its last report.
+CREATE TABLE leases (
+  instance TEXT NOT NULL, proxy TEXT NOT NULL, epoch INTEGER NOT NULL,
+  budget TEXT NOT NULL, period_ms INTEGER NOT NULL, labels TEXT NOT NULL,
+  granted INTEGER NOT NULL, spent INTEGER NOT NULL, returned INTEGER NOT NULL, reserved INTEGER NOT NULL,
+  reported_ms INTEGER NOT NULL,
+  PRIMARY KEY (instance, proxy, epoch)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX leases_by_budget ON leases (budget, period_ms);
+
+CREATE TABLE keys (
+  id TEXT PRIMARY KEY, name TEXT NOT NULL, prefix TEXT NOT NULL, sha256 TEXT NOT NULL UNIQUE, labels TEXT NOT NULL,
+  created_ms INTEGER NOT NULL, expires_ms INTEGER, revoked_ms INTEGER
+) STRICT;
+
+-- Grows with each change of the keys, so that others notice.
+CREATE TABLE key_changes (number INTEGER NOT NULL) STRICT;
+INSERT INTO key_changes VALUES (0);
+";
+
+/// A connection to a book that exists.
+pub(crate) fn connect(path: &Path) -> Result<Connection, LedgerError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // A grant must be on the disk before a proxy hears of it.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "cache_size", -32_000)?;
+    Ok(connection)
+}
+
+/// Opens a book, and makes its tables if it has none.
+pub(crate) fn open(path: &Path) -> Result<Connection, LedgerError> {
+    let mut connection = connect(path)?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found {
+        0 => {
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+        }
+        VERSION => {}
+        _ => return Err(LedgerError::TooNew { found, known: VERSION }),
+    }
+    transaction.commit()?;
+    Ok(connection)
+}

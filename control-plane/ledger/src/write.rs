@@ -1,0 +1,248 @@
+//! The one writer. Syncs that come while a transaction is written wait for the next, together.
+
+use crate::{gaps, int, lease, Budgets, LedgerError};
+use purser_core::record::{Cost, Outcome, Record};
+use purser_core::sync::{SyncRequest, SyncResponse};
+use purser_core::usage::Quality;
+use rusqlite::{params, Connection, Transaction, TransactionBehavior};
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::sync::mpsc;
+use std::sync::PoisonError;
+use tokio::sync::oneshot;
+
+/// Syncs in one transaction.
+const BATCH: usize = 256;
+
+/// A sync to be written.
+pub(crate) struct Job {
+    pub(crate) request: SyncRequest,
+    pub(crate) now_ms: u64,
+    pub(crate) reply: oneshot::Sender<Result<SyncResponse, LedgerError>>,
+}
+
+/// Starts the writer. It ends with its last sender.
+pub(crate) fn spawn(mut connection: Connection, budgets: Budgets) -> mpsc::Sender<Job> {
+    let (sender, jobs) = mpsc::channel::<Job>();
+    std::thread::spawn(move || {
+        while let Ok(first) = jobs.recv() {
+            let batch: Vec<Job> = std::iter::once(first).chain(jobs.try_iter().take(BATCH)).collect();
+            write(&mut connection, &budgets, batch);
+        }
+    });
+    sender
+}
+
+/// Writes a batch. If it fails as a whole, each is tried alone, so that one cannot stand in the others' way.
+fn write(connection: &mut Connection, budgets: &Budgets, batch: Vec<Job>) {
+    match write_all(connection, budgets, &batch) {
+        Ok(responses) => {
+            for (job, response) in batch.into_iter().zip(responses) {
+                // A proxy that no longer listens asks again.
+                let _ = job.reply.send(Ok(response));
+            }
+        }
+        Err(error) if batch.len() == 1 => {
+            tracing::error!(%error, "a sync could not be written");
+            for job in batch {
+                let _ = job.reply.send(Err(LedgerError::Closed));
+            }
+        }
+        Err(_) => batch.into_iter().for_each(|job| write(connection, budgets, vec![job])),
+    }
+}
+
+fn write_all(connection: &mut Connection, budgets: &Budgets, batch: &[Job]) -> Result<Vec<SyncResponse>, LedgerError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut sums = Sums::default();
+    let mut responses = Vec::with_capacity(batch.len());
+    for Job { request, now_ms, .. } in batch {
+        let stored = store_records(&transaction, request, *now_ms, &mut sums)?;
+        gaps::note(&transaction, request, *now_ms, stored)?;
+        let budgets = budgets.read().unwrap_or_else(PoisonError::into_inner);
+        let mut response = SyncResponse::default();
+        for report in &request.leases {
+            let rule = budgets.get(&report.instance.budget);
+            response.leases.push(lease::grant(&transaction, &request.proxy, request.epoch, report, rule, *now_ms)?);
+        }
+        responses.push(response);
+    }
+    sums.store(&transaction)?;
+    transaction.commit()?;
+    Ok(responses)
+}
+
+/// How many records of a sync were new, and how many were there already.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stored {
+    pub(crate) new: u64,
+    pub(crate) known: u64,
+}
+
+fn store_records(
+    transaction: &Transaction<'_>,
+    request: &SyncRequest,
+    now_ms: u64,
+    sums: &mut Sums,
+) -> Result<Stored, LedgerError> {
+    let mut stored = Stored::default();
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR IGNORE INTO records (proxy, epoch, seq, started_ms, received_ms, org, team, user, feature,
+           environment, workload, provider, model, outcome, denied_by, line)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    )?;
+    for line in &request.records {
+        let record: Record = match read(line, request) {
+            Ok(record) => record,
+            Err(reason) => {
+                quarantine(transaction, request, now_ms, line, &reason)?;
+                continue;
+            }
+        };
+        let labels = Dimensions::of(&record);
+        let changed = insert.execute(params![
+            record.proxy,
+            int(record.epoch),
+            int(record.seq),
+            int(record.started_ms),
+            int(now_ms),
+            labels.0[0],
+            labels.0[1],
+            labels.0[2],
+            labels.0[3],
+            labels.0[4],
+            labels.0[5],
+            labels.0[6],
+            labels.0[7],
+            record.outcome.name(),
+            record.denied.as_ref().map(|denied| denied.by.as_str()),
+            line.get(),
+        ])?;
+        if changed == 0 {
+            stored.known += 1;
+        } else {
+            stored.new += 1;
+            sums.add(&record, labels);
+        }
+    }
+    Ok(stored)
+}
+
+fn read(line: &RawValue, request: &SyncRequest) -> Result<Record, String> {
+    let record: Record = serde_json::from_str(line.get()).map_err(|error| error.to_string())?;
+    if (record.proxy.as_str(), record.epoch) != (request.proxy.as_str(), request.epoch) {
+        return Err("a record of another proxy or epoch".to_owned());
+    }
+    Ok(record)
+}
+
+fn quarantine(
+    transaction: &Transaction<'_>,
+    request: &SyncRequest,
+    now_ms: u64,
+    line: &RawValue,
+    reason: &str,
+) -> Result<(), LedgerError> {
+    tracing::warn!(proxy = request.proxy, reason, "a record cannot be read");
+    transaction.execute(
+        "INSERT OR IGNORE INTO quarantine (proxy, epoch, received_ms, reason, line) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![request.proxy, int(request.epoch), int(now_ms), reason, line.get()],
+    )?;
+    Ok(())
+}
+
+/// org, team, user, feature, environment, workload, provider, model; empty when unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Dimensions([String; 8]);
+
+impl Dimensions {
+    fn of(record: &Record) -> Self {
+        let label = |name: &str| record.labels.get(name).map(|label| label.value.clone()).unwrap_or_default();
+        Self([
+            label("org"),
+            label("team"),
+            label("user"),
+            label("feature"),
+            label("environment"),
+            label("workload"),
+            record.provider.clone(),
+            record.request_model.clone(),
+        ])
+    }
+}
+
+/// Sums of a batch, by minute and labels.
+#[derive(Default)]
+struct Sums(HashMap<(u64, Dimensions), Sum>);
+
+#[derive(Default)]
+struct Sum {
+    requests: u64,
+    refused: u64,
+    failed: u64,
+    unpriced: u64,
+    unmetered: u64,
+    estimated: u64,
+    nano_usd: u64,
+    tokens: [u64; 5],
+}
+
+impl Sums {
+    fn add(&mut self, record: &Record, labels: Dimensions) {
+        let minute_ms = record.started_ms - record.started_ms % 60_000;
+        let sum = self.0.entry((minute_ms, labels)).or_default();
+        sum.requests += 1;
+        sum.refused += u64::from(record.outcome == Outcome::Denied);
+        sum.failed += u64::from(record.outcome == Outcome::Failed || record.status >= 500);
+        sum.unpriced += u64::from(record.cost == Cost::Unpriced);
+        sum.unmetered += u64::from(record.cost == Cost::Unmetered);
+        sum.nano_usd = sum.nano_usd.saturating_add(record.cost.amount().unwrap_or_default().0);
+        if let Some(usage) = &record.usage {
+            sum.estimated += u64::from(usage.quality != Quality::Exact);
+            for (sum, kind) in sum.tokens.iter_mut().zip(purser_core::usage::Kind::ALL) {
+                *sum = sum.saturating_add(usage.tokens.get(kind));
+            }
+        }
+    }
+
+    fn store(self, transaction: &Transaction<'_>) -> Result<(), LedgerError> {
+        let mut upsert = transaction.prepare_cached(
+            "INSERT INTO spend VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+               ?19, ?20, ?21)
+             ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, refused = refused + excluded.refused,
+               failed = failed + excluded.failed, unpriced = unpriced + excluded.unpriced,
+               unmetered = unmetered + excluded.unmetered, estimated = estimated + excluded.estimated,
+               nano_usd = nano_usd + excluded.nano_usd, input = input + excluded.input,
+               cache_read = cache_read + excluded.cache_read, cache_write_5m = cache_write_5m + excluded.cache_write_5m,
+               cache_write_1h = cache_write_1h + excluded.cache_write_1h, output = output + excluded.output",
+        )?;
+        for ((minute_ms, Dimensions(labels)), sum) in self.0 {
+            let [org, team, user, feature, environment, workload, provider, model] = labels;
+            let [input, cache_read, write_5m, write_1h, output] = sum.tokens;
+            upsert.execute(params![
+                int(minute_ms),
+                org,
+                team,
+                user,
+                feature,
+                environment,
+                workload,
+                provider,
+                model,
+                int(sum.requests),
+                int(sum.refused),
+                int(sum.failed),
+                int(sum.unpriced),
+                int(sum.unmetered),
+                int(sum.estimated),
+                int(sum.nano_usd),
+                int(input),
+                int(cache_read),
+                int(write_5m),
+                int(write_1h),
+                int(output),
+            ])?;
+        }
+        Ok(())
+    }
+}
