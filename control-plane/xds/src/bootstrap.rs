@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde_json::{Value, json};
 
-/// Counters of the filter are named `name.label.=.value;.`; Envoy makes labels of these.
+/// Counters of the filter are named `name.label.=.value;.;`; Envoy makes labels of these.
 const LABELS: [&str; 7] = ["outcome", "reason", "kind", "problem", "model", "team", "provider"];
 
 /// What a proxy's bootstrap is made of.
@@ -32,7 +32,7 @@ impl Bootstrap {
         let discovery = if host.parse::<IpAddr>().is_ok() { "STATIC" } else { "STRICT_DNS" };
         let tags: Vec<Value> = LABELS
             .iter()
-            .map(|label| json!({ "tag_name": label, "regex": format!(r"({label}\.=\.(.*?);\.)") }))
+            .map(|label| json!({ "tag_name": label, "regex": format!(r"(\.{label}\.=\.(.*?);\.;)") }))
             .collect();
         let ads = json!({ "ads": {}, "resource_api_version": "V3" });
         let bootstrap = json!({

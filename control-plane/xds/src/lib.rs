@@ -1,18 +1,21 @@
-//! The xDS side of Purser: Envoy resources built from plain input, kept in a [`Snapshot`], and pushed to a [`Fleet`] of proxies
-//! in stages, over ADS (state of the world and delta).
+//! The xDS side: snapshots of Envoy resources, pushed in stages, with ACK and NACK kept for each proxy.
 //!
-//! A request for configuration goes from the tonic service in [`server`] to the state machine of its stream in [`protocol`],
-//! which does no I/O; what the proxy answered goes to the [`Fleet`], which says what each proxy may have.
+//! ```text
+//! Gateway ─ resources ─► Snapshot ─ fleet (who gets which) ─► session (what to say on a stream) ─► server (gRPC)
+//!                                      ▲                          │
+//!                                      └────── acks, nacks ───────┘
+//! ```
+//!
+//! It knows nothing of policy files or money: the filter's configuration is a text to it.
 
 pub mod bootstrap;
 pub mod fleet;
-pub mod protocol;
 pub mod resources;
 pub mod server;
+pub mod session;
 pub mod snapshot;
 
 pub use bootstrap::Bootstrap;
-pub use fleet::{Fleet, FleetStatus};
-pub use resources::{AccessLog, Credential, FilterSource, Gateway, ProviderEndpoint};
-pub use server::routes;
-pub use snapshot::{Kind, Resource, Snapshot};
+pub use fleet::{ConfigStatus, Fleet, Nack, ProxyView, RolloutState, RolloutView, Status};
+pub use resources::{AccessLog, Credential, FilterSource, Gateway, ProviderEndpoint, BODY_LIMIT_BYTES};
+pub use snapshot::{Kind, Snapshot};

@@ -34,12 +34,13 @@ use envoy_types::{
             },
             r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern},
         },
-        google::protobuf::{self, Any, StringValue, UInt32Value, UInt64Value},
+        google::protobuf::{self, Any, BoolValue, StringValue, UInt32Value, UInt64Value},
     },
     util::pack_any,
 };
 
 use crate::snapshot::{Kind, Snapshot};
+use serde_json::json;
 
 /// Name of the listener, of the route configuration, of the filter and of its VM.
 pub const NAME: &str = "purser";
@@ -58,6 +59,8 @@ const MAX_IN_FLIGHT: u32 = 65_536;
 /// The gateway a proxy is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gateway {
+    /// What people call this configuration: the policy's version.
+    pub label: String,
     /// Where the proxy listens; port 0 lets the system choose.
     pub listen: SocketAddr,
     /// Where requests may go.
@@ -85,6 +88,8 @@ pub struct ProviderEndpoint {
     pub path_prefix: String,
     /// The key Envoy puts into each request, if any.
     pub credential: Option<Credential>,
+    /// Why requests to it are answered with 503 instead of being sent.
+    pub blocked: Option<String>,
     /// How long a stream may be silent. Zero is no limit.
     pub timeout: Duration,
 }
@@ -126,25 +131,24 @@ impl Gateway {
     /// The resources of this gateway.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot::default()
-            .with(Kind::Listener, NAME, pack_any(self.listener()))
-            .with(Kind::Route, NAME, pack_any(self.routes()))
-            .with(
-                Kind::Extension,
-                NAME,
-                pack_any(core::TypedExtensionConfig {
-                    name: NAME.into(),
-                    typed_config: Some(self.filter.filter(&self.filter.configuration_json)),
-                }),
-            );
+        let extension = core::TypedExtensionConfig {
+            name: NAME.into(),
+            typed_config: Some(self.filter.filter(&self.filter.configuration_json)),
+        };
+        let mut resources = vec![
+            (Kind::Listener, NAME.to_owned(), pack_any(self.listener())),
+            (Kind::Route, NAME.to_owned(), pack_any(self.routes())),
+            (Kind::Extension, NAME.to_owned(), pack_any(extension)),
+        ];
         for provider in &self.providers {
-            snapshot = snapshot.with(Kind::Cluster, provider.cluster_name(), pack_any(provider.cluster(self.body_limit_bytes)));
+            let cluster = pack_any(provider.cluster(self.body_limit_bytes));
+            resources.push((Kind::Cluster, provider.cluster_name(), cluster));
             if let Some(credential) = &provider.credential {
                 let name = provider.secret_name();
-                snapshot = snapshot.with(Kind::Secret, name.clone(), pack_any(credential.secret(name)));
+                resources.push((Kind::Secret, name.clone(), pack_any(credential.secret(name))));
             }
         }
-        snapshot
+        Snapshot::new(self.label.clone(), resources)
     }
 
     fn listener(&self) -> listener::Listener {
@@ -157,7 +161,7 @@ impl Gateway {
             })),
             stream_idle_timeout: Some(duration(STREAM_IDLE)),
             request_timeout: Some(duration(Duration::ZERO)),
-            generate_request_id: Some(true.into()),
+            generate_request_id: Some(BoolValue { value: true }),
             preserve_external_request_id: true,
             always_set_request_id_in_response: true,
             access_log: vec![self.access_log.access_log()],
@@ -207,7 +211,7 @@ impl Gateway {
                 ..Default::default()
             }],
             // A route may come before its cluster is there; it then answers 503, and no update is refused.
-            validate_clusters: Some(false.into()),
+            validate_clusters: Some(BoolValue { value: false }),
             ..Default::default()
         }
     }
@@ -223,7 +227,7 @@ impl FilterSource {
                 // A `StringValue` reaches the filter byte for byte; a `Struct` would turn integers into doubles.
                 configuration: Some(pack_any(StringValue { value: configuration_json.into() })),
                 failure_policy: wasm::FailurePolicy::FailReload.into(),
-                allow_on_headers_stop_iteration: Some(true.into()),
+                allow_on_headers_stop_iteration: Some(BoolValue { value: true }),
                 vm: Some(wasm::plugin_config::Vm::VmConfig(wasm::VmConfig {
                     vm_id: NAME.into(),
                     runtime: "envoy.wasm.runtime.v8".into(),
@@ -295,13 +299,27 @@ impl ProviderEndpoint {
         let prefix = self.path_prefix.trim_matches('/');
         let default_port = if self.tls { 443 } else { 80 };
         let host = if self.port == default_port { self.host.clone() } else { format!("{}:{}", self.host, self.port) };
+        let r#match = route::RouteMatch {
+            path_specifier: Some(route::route_match::PathSpecifier::Prefix("/".into())),
+            headers: vec![header_is(ROUTE_HEADER, &self.name)],
+            ..Default::default()
+        };
+        if let Some(why) = &self.blocked {
+            let body = json!({"error": {"message": why, "type": "server_error", "param": null, "code": null}});
+            return route::Route {
+                name: self.name.clone(),
+                r#match: Some(r#match),
+                action: Some(route::route::Action::DirectResponse(route::DirectResponseAction {
+                    status: 503,
+                    body: Some(inline(&body.to_string())),
+                    ..Default::default()
+                })),
+                ..Default::default()
+            };
+        }
         route::Route {
             name: self.name.clone(),
-            r#match: Some(route::RouteMatch {
-                path_specifier: Some(route::route_match::PathSpecifier::Prefix("/".into())),
-                headers: vec![header_is(ROUTE_HEADER, &self.name)],
-                ..Default::default()
-            }),
+            r#match: Some(r#match),
             request_headers_to_remove: vec![ROUTE_HEADER.into()],
             action: Some(route::route::Action::Route(route::RouteAction {
                 cluster_specifier: Some(route::route_action::ClusterSpecifier::Cluster(self.cluster_name())),
