@@ -1,1 +1,280 @@
-//! x
+//! A world to test in: the real control plane, real Envoys with the built filter, and a provider that knows the truth.
+//!
+//! Programs are taken from `PURSER_BIN`, `PURSER_ENVOY` and `PURSER_FILTER`, or from where `make` puts them.
+
+use anyhow::{bail, Context, Result};
+use purser_stand_in::StandIn;
+use serde_json::Value;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long anything may take that should happen.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A program, killed with this value.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn program(variable: &str, places: &[&str], make: &str) -> Result<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from);
+    let found = named.into_iter().chain(places.iter().map(|place| repository().join(place))).find(|path| path.exists());
+    found.with_context(|| format!("{variable} is not set and {} is not there: run `make {make}`", places.join(", ")))
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Waits until `what` gives something.
+///
+/// # Errors
+/// When it does not in time.
+pub async fn until<T, F: Future<Output = Option<T>>>(name: &str, mut what: impl FnMut() -> F) -> Result<T> {
+    let began = Instant::now();
+    loop {
+        if let Some(it) = what().await {
+            return Ok(it);
+        }
+        if began.elapsed() > DEADLINE {
+            bail!("not in time: {name}");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// All of it, running.
+pub struct World {
+    folder: TempDir,
+    /// The provider.
+    pub stand_in: StandIn,
+    control_plane: Option<Process>,
+    envoys: Vec<Option<Process>>,
+    http: SocketAddr,
+    proxies: SocketAddr,
+    gateway: u16,
+    /// For requests; it keeps no more connections than it must.
+    pub client: reqwest::Client,
+}
+
+impl World {
+    /// Starts all, with these policy documents beside the two providers, and waits until every Envoy has its policy.
+    ///
+    /// # Errors
+    /// When something does not start.
+    pub async fn start(policies: &str, envoys: usize) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let stand_in = StandIn::start(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        std::fs::create_dir_all(folder.path().join("policies"))?;
+        std::fs::write(folder.path().join("credential"), "provider-secret\n")?;
+        let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(DEADLINE).build()?;
+        let mut world = Self {
+            stand_in,
+            control_plane: None,
+            envoys: Vec::new(),
+            http: local(free_port()?),
+            proxies: local(free_port()?),
+            gateway: free_port()?,
+            client,
+            folder,
+        };
+        world.write_policy("providers.yaml", &world.providers())?;
+        world.write_policy("policy.yaml", policies)?;
+        world.start_control_plane().await?;
+        for index in 0..envoys {
+            world.start_envoy(index)?;
+        }
+        world.settled().await?;
+        let url = format!("{}/healthz", world.gateway());
+        until("the gateway answers", || async { world.client.get(&url).send().await.ok() }).await?;
+        Ok(world)
+    }
+
+    fn providers(&self) -> String {
+        let one = |name: &str, api: &str| {
+            format!(
+                "apiVersion: purser.dev/v1alpha1\nkind: Provider\nmetadata: {{ name: {name} }}\nspec:\n  endpoint: \"http://{}\"\n  \
+                 apis: [{api}]\n  credential: {{ file: \"{}\" }}\n",
+                self.stand_in.addr(),
+                self.folder.path().join("credential").display(),
+            )
+        };
+        format!("{}---\n{}", one("openai", "openai.chat"), one("anthropic", "anthropic.messages"))
+    }
+
+    /// Writes a file into the policy folder.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_policy(&self, name: &str, text: &str) -> Result<()> {
+        Ok(std::fs::write(self.folder.path().join("policies").join(name), text)?)
+    }
+
+    fn purser() -> Result<Command> {
+        Ok(Command::new(program("PURSER_BIN", &["target/debug/purser", "target/release/purser"], "build")?))
+    }
+
+    fn log(&self, name: &str) -> Result<Stdio> {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join(name))?;
+        Ok(file.into())
+    }
+
+    /// Starts the control plane (again), where it was, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_control_plane(&mut self) -> Result<()> {
+        let filter = program("PURSER_FILTER", &["target/wasm32-wasip1/filter/purser_filter.wasm"], "filter")?;
+        let child = Self::purser()?
+            .arg("serve")
+            .args(["--http", &self.http.to_string(), "--proxies", &self.proxies.to_string()])
+            .args(["--gateway", &format!("127.0.0.1:{}", self.gateway)])
+            .arg("--policies")
+            .arg(self.folder.path().join("policies"))
+            .arg("--data")
+            .arg(self.folder.path().join("data"))
+            .arg("--access-log")
+            .arg(self.folder.path().join("access.log"))
+            .arg("--filter")
+            .arg(filter)
+            .stdout(self.log("control-plane.log")?)
+            .stderr(self.log("control-plane.log")?)
+            .spawn()?;
+        self.control_plane = Some(Process(child));
+        let url = format!("http://{}/healthz", self.http);
+        until("control plane answers", || async { self.client.get(&url).send().await.ok() }).await?;
+        Ok(())
+    }
+
+    /// Kills the control plane, with no time to say good-bye.
+    pub fn kill_control_plane(&mut self) {
+        self.control_plane = None;
+    }
+
+    fn start_envoy(&mut self, index: usize) -> Result<()> {
+        let output = Self::purser()?
+            .args(["bootstrap", "--node", &format!("envoy-{index}"), "--control-plane", &self.proxies.to_string()])
+            .args(if index % 2 == 1 { &["--delta"][..] } else { &[] })
+            .output()?;
+        let config = self.folder.path().join(format!("envoy-{index}.json"));
+        std::fs::write(&config, output.stdout)?;
+        // All share the gateway's port: the system spreads connections over them.
+        let child = Command::new(program("PURSER_ENVOY", &[".tools/envoy/envoy/_bin/envoy"], "tools")?)
+            .arg("--config-path")
+            .arg(config)
+            .args(["--use-dynamic-base-id", "--log-level", "warning", "--concurrency", "2"])
+            .stdout(self.log(&format!("envoy-{index}.log"))?)
+            .stderr(self.log(&format!("envoy-{index}.log"))?)
+            .spawn()?;
+        self.envoys.push(Some(Process(child)));
+        Ok(())
+    }
+
+    /// Kills an Envoy, with no time to say good-bye.
+    pub fn kill_envoy(&mut self, index: usize) {
+        if let Some(envoy) = self.envoys.get_mut(index) {
+            *envoy = None;
+        }
+    }
+
+    /// Waits until the newest policy is everywhere.
+    ///
+    /// # Errors
+    /// When it does not get there in time.
+    pub async fn settled(&self) -> Result<()> {
+        let running = self.envoys.iter().flatten().count();
+        until("the policy is at every proxy", || async {
+            let policy = self.api("policy").await.ok()?;
+            let rollout = policy.get("rollout")?;
+            let all = rollout.get("acked")?.as_u64()? as usize == running && rollout.get("state")? == "idle";
+            let same = rollout.get("version")? == policy.get("version")?;
+            (all && same).then_some(())
+        })
+        .await
+    }
+
+    /// Where the gateway is.
+    pub fn gateway(&self) -> String {
+        format!("http://127.0.0.1:{}", self.gateway)
+    }
+
+    /// Where people reach the control plane.
+    pub fn dashboard(&self) -> String {
+        format!("http://{}", self.http)
+    }
+
+    /// Asks the API.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn api(&self, path: &str) -> Result<Value> {
+        let url = format!("http://{}/api/v1/{path}", self.http);
+        Ok(self.client.get(url).send().await?.error_for_status()?.json().await?)
+    }
+
+    /// A request to the gateway.
+    pub fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {
+        self.client.post(format!("{}{path}", self.gateway())).json(body)
+    }
+
+    /// The newest records, once there are `count` of them, the newest first.
+    ///
+    /// # Errors
+    /// When they do not come in time.
+    pub async fn records(&self, count: usize) -> Result<Vec<Value>> {
+        until("records come", || async {
+            let list = self.api("records?limit=1000").await.ok()?;
+            let list = list.get("records")?.as_array()?.clone();
+            (list.len() >= count).then_some(list)
+        })
+        .await
+    }
+
+    /// One record whole.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn record(&self, row: &Value) -> Result<Value> {
+        let id = row.get("id").and_then(Value::as_str).context("a record's id")?;
+        Ok(self.api(&format!("records/{id}")).await?.get("record").cloned().unwrap_or_default())
+    }
+
+    /// `purser keys …` on this world's ledger.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn keys(&self, arguments: &[&str]) -> Result<String> {
+        let output = Self::purser()?.arg("keys").args(arguments).arg("--data").arg(self.folder.path().join("data")).output()?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// Lines of the access log.
+    pub fn access_log(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("access.log")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// What the programs said, for a test that failed.
+    pub fn logs(&self) -> String {
+        let names = ["control-plane.log", "envoy-0.log", "envoy-1.log", "envoy-2.log"];
+        let read = |name: &&str| std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        names.iter().map(|name| format!("--- {name}\n{}", read(name))).collect()
+    }
+}

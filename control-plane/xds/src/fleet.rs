@@ -103,12 +103,13 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// Whether it has all of a snapshot that it asked for.
+    /// Whether it has all of a snapshot.
     fn has(&self, snapshot: &Snapshot) -> bool {
-        !self.config.is_empty()
-            && self.config.iter().all(|(kind, said)| {
-                said.status == Status::Acked && said.version == snapshot.version(*kind)
-            })
+        Kind::ALL.into_iter().filter(|kind| !snapshot.of(*kind).is_empty()).all(|kind| {
+            self.config
+                .get(&kind)
+                .is_some_and(|said| said.status == Status::Acked && said.version == snapshot.version(kind))
+        })
     }
 }
 

@@ -1,0 +1,243 @@
+//! Exchanges through a real Envoy: metered, priced, attributed, refused, and written down, token by token.
+
+use purser_tests::{until, World};
+use serde_json::{json, Value};
+use std::io::Write;
+use std::net::TcpStream;
+
+const POLICY: &str = r#"
+apiVersion: purser.dev/v1alpha1
+kind: Identity
+metadata: { name: callers }
+spec: { trust: [key, header] }
+---
+apiVersion: purser.dev/v1alpha1
+kind: Budget
+metadata: { name: teams }
+spec: { selector: { labels: { team: [ml, tiny, paced] } }, per: [team], amount: "5.00", period: month }
+---
+apiVersion: purser.dev/v1alpha1
+kind: Budget
+metadata: { name: nothing }
+spec: { selector: { labels: { team: [broke] } }, amount: "0", period: month }
+---
+apiVersion: purser.dev/v1alpha1
+kind: AccessPolicy
+metadata: { name: no-opus }
+spec: { subject: { labels: { team: [ml] } }, deny: [{ models: ["*opus*"] }] }
+---
+apiVersion: purser.dev/v1alpha1
+kind: RateLimit
+metadata: { name: slow }
+spec: { selector: { labels: { team: [paced] } }, requests: 1, window: 1h }
+"#;
+
+fn chat(stream: bool) -> Value {
+    json!({"model": "gpt-5-mini", "max_completion_tokens": 40, "stream": stream,
+        "messages": [{"role": "user", "content": "How much is in the chest?"}]})
+}
+
+fn message(stream: bool) -> Value {
+    json!({"model": "claude-sonnet-4-5", "max_tokens": 30, "stream": stream,
+        "messages": [{"role": "user", "content": "How much is in the chest?"}]})
+}
+
+/// USD per 10⁶ tokens of the two models, as the catalog has them: input, cache read, writes of 5 minutes and an hour,
+/// output; in nano-USD per token.
+fn price(model: &str) -> [u64; 5] {
+    if model == "gpt-5-mini" { [250, 25, 250, 250, 2_000] } else { [3_000, 300, 3_750, 6_000, 15_000] }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_exchange_is_recorded_as_the_provider_knows_it() {
+    let world = World::start(POLICY, 1).await.unwrap();
+    let cases: [(&str, Value, &str); 10] = [
+        ("/v1/chat/completions", chat(false), ""),
+        ("/v1/chat/completions", chat(true), ""),
+        ("/openai/v1/chat/completions", chat(false), "gzip"),
+        ("/v1/chat/completions", chat(true), "cut=7"),
+        ("/v1/chat/completions", chat(true), "garbage"),
+        ("/v1/chat/completions", chat(false), "cached=500"),
+        ("/v1/messages", message(false), ""),
+        ("/v1/messages", message(true), "cached=200,write5m=100,write1h=50"),
+        ("/v1/messages", message(true), "cut=3"),
+        ("/v1/messages", message(false), "gzip"),
+    ];
+    for (path, body, trouble) in &cases {
+        let path = path.trim_start_matches("/openai");
+        let answer = world.post(path, body).header("x-purser-team", "ml").header("x-stand-in", *trouble).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path} {trouble}\n{}", world.logs());
+        let bytes = answer.bytes().await.unwrap();
+        if !trouble.contains("gzip") {
+            let text = String::from_utf8_lossy(&bytes);
+            let streams = body["stream"] == true;
+            assert!(!(streams && text.contains("\"choices\":[]")), "the usage event is taken out: {text}");
+            assert!(!streams || path == "/v1/messages" || text.ends_with("data: [DONE]\n\n"), "{text}");
+        }
+    }
+    let rows = world.records(cases.len()).await.unwrap();
+    let truth = world.stand_in.ledger().entries();
+    assert_eq!((rows.len(), truth.len()), (cases.len(), cases.len()));
+    for ((row, truth), (_, body, trouble)) in rows.iter().rev().zip(&truth).zip(&cases) {
+        let record = world.record(row).await.unwrap();
+        let tokens = &record["usage"]["tokens"];
+        let count = |name: &str| tokens.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let model = body["model"].as_str().unwrap();
+        let rates = price(model);
+        let uncached = truth.prompt - truth.cached - truth.write_5m - truth.write_1h;
+        let want = [uncached, truth.cached, truth.write_5m, truth.write_1h, truth.output];
+        let got = ["input", "cache_read", "cache_write_5m", "cache_write_1h", "output"].map(count);
+        assert_eq!(got, want, "{model} {trouble}: {record}");
+        assert_eq!(record["usage"]["quality"], "exact", "{record}");
+        let cost: u64 = want.iter().zip(rates).map(|(tokens, rate)| tokens * rate).sum();
+        assert_eq!(record["cost"]["nano_usd"], cost, "{model} {trouble}: {record}");
+        assert_eq!(record["labels"]["team"], json!({"value": "ml", "source": "header"}));
+        assert_eq!(record["outcome"], "complete");
+        // What reached the provider: its own credential, and nothing of ours.
+        let headers = &truth.headers;
+        assert!(headers.keys().all(|name| !name.starts_with("x-purser-")), "{headers:?}");
+        let secret = headers.get("authorization").or(headers.get("x-api-key")).unwrap();
+        assert!(secret.ends_with("provider-secret"), "{headers:?}");
+    }
+    // The same lines, by the other way.
+    let logged = until("the access log has all", || async {
+        let lines = world.access_log();
+        (lines.len() == cases.len()).then_some(lines)
+    });
+    let mut logged = logged.await.unwrap();
+    logged.sort_by_key(|line| line["seq"].as_u64());
+    for (row, line) in rows.iter().rev().zip(&logged) {
+        assert_eq!(&world.record(row).await.unwrap(), line);
+    }
+    // What was charged is what was recorded.
+    let recorded: u64 = rows.iter().filter_map(|row| row["nano_usd"].as_u64()).sum();
+    let budgets = world.api("budgets").await.unwrap();
+    let ml = budgets["budgets"].as_array().unwrap().iter().find(|row| row["group"][0]["value"] == "ml").unwrap();
+    assert_eq!(ml["spent_nano_usd"], recorded);
+    let proxies = world.api("proxies").await.unwrap();
+    assert_eq!((&proxies["proxies"][0]["missing"], &proxies["proxies"][0]["duplicates"]), (&json!(0), &json!(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_speak_the_dialect_and_nothing_reaches_the_provider() {
+    let world = World::start(POLICY, 1).await.unwrap();
+    let opus = json!({"model": "claude-opus-4-5", "max_tokens": 5, "messages": []});
+    let mystery = json!({"model": "mystery-1", "messages": []});
+    let cases: [(&str, &str, Value, u16, &str, &str); 7] = [
+        ("/v1/messages", "ml", opus, 403, "AccessPolicy/no-opus", "permission_error"),
+        ("/v1/chat/completions", "broke", chat(true), 429, "Budget/nothing", "insufficient_quota"),
+        ("/v1/messages", "broke", message(false), 400, "Budget/nothing", "invalid_request_error"),
+        ("/v1/chat/completions", "ml", mystery, 403, "Budget/teams", "permission_error"),
+        ("/v1/chat/completions", "ml", json!([]), 400, "Request", "invalid_request_error"),
+        ("/v1/chat/completions", "ml", json!({"model": 5}), 400, "Request", "invalid_request_error"),
+        ("/v1/messages", "ml", json!({"model": "c", "stream": "yes"}), 400, "Request", "invalid_request_error"),
+    ];
+    for (path, team, body, status, by, kind) in &cases {
+        let answer = world.post(path, body).header("x-purser-team", *team).send().await.unwrap();
+        let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!((answer.status().as_u16(), header("x-purser-denied-by").as_deref()), (*status, Some(*by)), "{body}");
+        assert_eq!(header("x-should-retry").as_deref(), Some("false"), "{body}");
+        let text: Value = answer.json().await.unwrap();
+        assert_eq!(text["error"]["type"], *kind, "{text}");
+    }
+    let paced = || world.post("/v1/chat/completions", &chat(false)).header("x-purser-team", "paced").send();
+    assert_eq!(paced().await.unwrap().status(), 200);
+    let second = paced().await.unwrap();
+    assert_eq!(second.status(), 429);
+    assert!(second.headers().contains_key("retry-after"));
+    assert_eq!(world.stand_in.ledger().len(), 1, "only the one that passed");
+    let rows = world.records(cases.len() + 2).await.unwrap();
+    assert_eq!(rows.iter().filter(|row| row["outcome"] == "denied").count(), cases.len() + 1);
+
+    // Naming a provider oneself does not lead past the filter.
+    let bypass = world.client.get(format!("{}/v1/models", world.gateway())).header("x-purser-route", "openai").send().await;
+    assert_eq!(bypass.unwrap().status(), 404);
+    assert_eq!(world.stand_in.ledger().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_gives_its_labels_until_it_is_revoked() {
+    let world = World::start(POLICY, 1).await.unwrap();
+    let key = world.keys(&["create", "--label", "team=ml", "--label", "user=ann", "--name", "test"]).unwrap();
+    let ask = || world.post("/v1/chat/completions", &chat(false)).bearer_auth(&key).header("x-purser-team", "spoofed").send();
+    until("the key is known", || async { (ask().await.ok()?.status() == 200).then_some(()) }).await.unwrap();
+    let rows = until("a record with the key's labels", || async {
+        let rows = world.records(1).await.ok()?;
+        rows.iter().any(|row| row["labels"]["user"] == "ann").then_some(rows)
+    });
+    let row = rows.await.unwrap().into_iter().find(|row| row["labels"]["user"] == "ann").unwrap();
+    assert_eq!(row["labels"]["team"], "ml", "a key is trusted before a header");
+    let unknown = world.post("/v1/messages", &message(false)).header("x-api-key", "pk-nonsense").send().await.unwrap();
+    assert_eq!((unknown.status().as_u16(), unknown.json::<Value>().await.unwrap()["error"]["type"].clone()), (401, json!("authentication_error")));
+    assert!(world.stand_in.ledger().entries().iter().all(|entry| !format!("{:?}", entry.headers).contains("pk-")));
+
+    let list = world.keys(&["list"]).unwrap();
+    let id = list.lines().last().unwrap().split(' ').next().unwrap();
+    world.keys(&["revoke", id]).unwrap();
+    let began = std::time::Instant::now();
+    until("the key is refused", || async { (ask().await.ok()?.status() == 401).then_some(()) }).await.unwrap();
+    assert!(began.elapsed().as_secs() < 3, "in effect within two seconds, and a second for slow machines");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_policy_cuts_no_stream_and_a_bad_file_changes_nothing() {
+    let world = World::start(POLICY, 1).await.unwrap();
+    let slow = world.post("/v1/chat/completions", &chat(true)).header("x-purser-team", "ml").header("x-stand-in", "delay_ms=60");
+    let mut slow = slow.send().await.unwrap();
+    slow.chunk().await.unwrap();
+    world.write_policy("policy.yaml", &POLICY.replace("*opus*", "gpt-*")).unwrap();
+    let ask = || world.post("/v1/chat/completions", &chat(false)).header("x-purser-team", "ml").send();
+    let began = std::time::Instant::now();
+    until("the new rule acts", || async { (ask().await.ok()?.status() == 403).then_some(()) }).await.unwrap();
+    assert!(began.elapsed().as_millis() < 3_000, "hot within two seconds, and one for slow machines");
+    let mut rest = String::new();
+    while let Some(chunk) = slow.chunk().await.unwrap() {
+        rest.push_str(&String::from_utf8_lossy(&chunk));
+    }
+    assert!(rest.ends_with("data: [DONE]\n\n"), "the stream under way went on to its end");
+
+    world.write_policy("broken.yaml", "kind: Budgit\n").unwrap();
+    let policy = until("the problem is shown", || async {
+        let policy = world.api("policy").await.ok()?;
+        (policy["good"] == false).then_some(policy)
+    });
+    let policy = policy.await.unwrap();
+    assert_eq!((&policy["problems"][0]["file"], &policy["problems"][0]["line"]), (&json!("broken.yaml"), &json!(1)));
+    assert_eq!(ask().await.unwrap().status(), 403, "the last good policy is in force");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_goes_wrong_is_seen_and_nothing_hangs() {
+    let world = World::start(POLICY, 1).await.unwrap();
+    let ask = |trouble: &str, body: Value| {
+        world.post("/v1/chat/completions", &body).header("x-purser-team", "ml").header("x-stand-in", trouble).send()
+    };
+    assert_eq!(ask("status=500", chat(false)).await.unwrap().status(), 500);
+    assert_eq!(ask("reset=before", chat(false)).await.unwrap().bytes().await.is_err(), true);
+    assert!(ask("reset=mid", chat(true)).await.unwrap().bytes().await.is_err());
+    assert_eq!(ask("truncate", chat(false)).await.unwrap().status(), 200);
+    assert_eq!(ask("nousage", chat(true)).await.unwrap().status(), 200);
+    let picture = format!("data:image/png;base64,{}", "iVBORw0K".repeat(4 << 20));
+    let big = json!({"model": "gpt-5-mini", "max_completion_tokens": 5, "messages": [{"role": "user", "content": [
+        {"type": "image_url", "image_url": {"url": picture}}]}]});
+    assert_eq!(ask("", big).await.unwrap().status(), 200, "32 MiB pass\n{}", world.logs());
+    // A body that its sender never ends.
+    let mut socket = TcpStream::connect(world.gateway().trim_start_matches("http://")).unwrap();
+    socket.write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-purser-team: ml\r\ncontent-length: 500\r\n\r\n{\"model\":").unwrap();
+    drop(socket);
+    // A client that leaves in mid-stream.
+    let mut left = ask("delay_ms=30", chat(true)).await.unwrap();
+    left.chunk().await.unwrap();
+    drop(left);
+
+    let rows = world.records(8).await.unwrap();
+    let find = |what: &dyn Fn(&Value) -> bool| rows.iter().filter(|row| what(row)).count();
+    assert_eq!(rows.len(), 8, "{rows:#?}");
+    assert_eq!(find(&|row| row["status"] == 500 && row["cost_status"] == "none"), 1);
+    assert!(find(&|row| row["outcome"] == "aborted") >= 3, "{rows:#?}");
+    assert_eq!(find(&|row| row["cost_status"] == "unmetered"), 1, "the truncated answer: {rows:#?}");
+    assert_eq!(find(&|row| row["quality"] == "estimated"), 1, "the stream without usage: {rows:#?}");
+    assert!(find(&|row| row["quality"] == "partial" && row["nano_usd"].as_u64() > Some(0)) >= 2, "{rows:#?}");
+    let proxies = world.api("proxies").await.unwrap();
+    assert_eq!(proxies["proxies"][0]["missing"], 0);
+}
