@@ -339,6 +339,9 @@ impl RequestScanner {
         if scan.model.is_empty() {
             return Err(RequestError::NoModel);
         }
+        if scan.model.is_empty() {
+            return Err(RequestError::WrongType { field: "model", want: "a string that names a model" });
+        }
         let (message, priming, tools, name) = match scan.api {
             Api::OpenAiChat => {
                 use openai_chat::{MESSAGE_TOKENS, NAME_TOKENS, PRIMING_TOKENS, TOOLS_TOKENS};
