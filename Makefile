@@ -16,7 +16,7 @@ export PURSER_FILTER ?= $(CURDIR)/$(WASM)
 
 ##@ Use
 run: build ## Everything on this machine: control plane, one Envoy, a stand-in provider
-	exec $(PURSER) up --envoy $(PURSER_ENVOY) --filter $(PURSER_FILTER) $(ARGS)
+	exec $(PURSER) up $(ARGS)
 
 demo: ## A few hundred requests of several teams, until one meets its budget (needs `make run`)
 	@test -x $(PURSER) || { echo "start \`make run\` in another terminal first"; exit 1; }
@@ -29,17 +29,57 @@ build: tools dashboard filter ## The filter, the dashboard and the control plane
 filter: tools ## The proxy-wasm module
 	cargo build --profile filter --locked --target wasm32-wasip1 -p purser-filter
 
-dashboard: $(DASHBOARD)/dist/index.html ## The dashboard's assets
+dashboard: $(DASHBOARD)/dist/.built ## The dashboard's assets
 
-DASHBOARD_SOURCES := $(shell find $(DASHBOARD)/src -type f 2>/dev/null) $(wildcard $(DASHBOARD)/*.html $(DASHBOARD)/*.ts $(DASHBOARD)/*.json)
+DASHBOARD_SOURCES := $(shell find $(DASHBOARD)/src -type f) $(DASHBOARD)/index.html $(DASHBOARD)/vite.config.ts $(DASHBOARD)/tsconfig.json
 
 $(DASHBOARD)/node_modules/.package-lock.json: $(DASHBOARD)/package-lock.json
 	@echo "installing the dashboard's npm packages into $(DASHBOARD)/node_modules"
 	npm ci --prefix $(DASHBOARD) --no-audit --no-fund --loglevel=error
 
-$(DASHBOARD)/dist/index.html: $(DASHBOARD)/node_modules/.package-lock.json $(DASHBOARD_SOURCES)
+$(DASHBOARD)/dist/.built: $(DASHBOARD)/node_modules/.package-lock.json $(DASHBOARD_SOURCES)
 	npm run --prefix $(DASHBOARD) --silent build
 	@touch $@
+
+##@ Test
+test: check test-unit test-fuzz test-dashboard test-e2e ## All that CI runs
+
+check: tools dashboard ## Lints, no warnings
+	cargo clippy --locked --workspace --exclude purser-filter --all-targets -- -D warnings
+	cargo clippy --locked -p purser-filter --target wasm32-wasip1 -- -D warnings
+
+test-unit: dashboard ## Unit tables, properties and recorded traffic; no Envoy
+	cargo test --locked --workspace --exclude purser-filter --exclude purser-tests
+
+test-fuzz: ## Each parser for a few seconds, from the seeds
+	fuzz/smoke.sh 3
+
+test-e2e: tools filter dashboard ## The built filter in real Envoys, with the real control plane, against the stand-in provider
+	cargo build --locked -p purser
+	PURSER_BIN=$(CURDIR)/target/debug/purser cargo test --locked -p purser-tests -- --test-threads 1 --nocapture
+
+test-dashboard: dashboard ## The dashboard's own unit tests
+	npm run --prefix $(DASHBOARD) --silent test
+
+test-browser: dashboard ## The dashboard in Chromium, against a running `make run` that saw `make demo`
+	@test -x $${CHROMIUM:-/usr/bin/chromium} || { echo "installing chromium"; apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
+	PURSER_URL=$${PURSER_URL:-http://127.0.0.1:9600} npm run --prefix $(DASHBOARD) --silent test:browser
+
+overshoot: tools filter dashboard ## What a hard budget lets through under load, as a table
+	cargo build --locked -p purser
+	PURSER_BIN=$(CURDIR)/target/debug/purser cargo test --locked -p purser-tests --test overshoot -- --test-threads 1 --nocapture | grep '|'
+
+##@ Measure
+bench: bench-core bench-ledger bench-envoy ## What it costs: the engine, the ledger, and an Envoy with the filter against one without
+
+bench-core: ## The engine: scan, stream, price, decide (criterion)
+	cargo bench --locked -p purser-benches
+
+bench-ledger: ## Records a second into SQLite
+	cargo run --release --locked -p purser-ledger --example intake
+
+bench-envoy: build ## CPU of Envoy a request, with the filter and without, in one run
+	cargo run --release --locked -p purser-tests --bin load
 
 ##@ Tools
 tools: $(TOOLS)/rust-targets $(ENVOY_INSTALLED) ## What the other targets need: Rust targets, Envoy
@@ -61,4 +101,5 @@ help: ## List the targets, one line each
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} \
 	  /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run demo build filter dashboard tools help
+.PHONY: run demo build filter dashboard test check test-unit test-fuzz test-e2e test-dashboard test-browser overshoot \
+  bench bench-core bench-ledger bench-envoy tools help

@@ -162,7 +162,7 @@ async fn ask(
         .header("x-purser-team", payer.team)
         .header("x-purser-user", payer.users[number % payer.users.len()])
         .header("x-purser-feature", payer.feature)
-        .header("x-purser-environment", if number % 5 == 0 { "staging" } else { "production" })
+        .header("x-purser-environment", if number.is_multiple_of(5) { "staging" } else { "production" })
         .json(&body)
         .send()
         .await?;

@@ -3,7 +3,6 @@
 use crate::api::{ApiState, ConfigView, PolicyView, ProxyAnswer, RolloutAnswer};
 use crate::{api, dashboard, sync};
 use anyhow::{Context, Result};
-use axum::Router;
 use purser_ledger::Ledger;
 use purser_policy::{shipped_book, Compiled, PolicyState, ProviderTarget, Severity};
 use purser_xds::{AccessLog, FilterSource, Fleet, Gateway, ProviderEndpoint};
@@ -112,7 +111,7 @@ pub async fn serve(options: Options, ready: impl FnOnce(Addresses), stop: impl F
 
     let api = api::router(api_state(&ledger, &states, &fleet, &template));
     let people = api.merge(dashboard::router()).layer(CompressionLayer::new());
-    let machines = Router::from(purser_xds::server::routes(fleet).into_axum_router()).merge(sync::router(ledger));
+    let machines = purser_xds::server::routes(fleet).into_axum_router().merge(sync::router(ledger));
     let serve = async {
         tokio::try_join!(axum::serve(http, people).into_future(), axum::serve(proxies, machines).into_future())
     };

@@ -61,7 +61,6 @@ pub struct Tokens {
     pub output: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }

@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{header, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use flate2::{write::GzEncoder, Compression};
@@ -37,6 +38,10 @@ impl StandIn {
     pub async fn start(listen: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let addr = listener.local_addr()?;
+        // A chunk goes out when it is written, not when the one before was acknowledged.
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
         let ledger = Ledger::default();
         let app = Router::new()
             .route("/v1/chat/completions", post(exchange))

@@ -1,5 +1,7 @@
 //! Exchanges through a real Envoy: metered, priced, attributed, refused, and written down, token by token.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 use purser_tests::{until, World};
 use serde_json::{json, Value};
 use std::io::Write;

@@ -4,6 +4,8 @@
 //! The bound that is published: what is spent is at most the limit and, for requests that cost more than was held for
 //! them, the difference. With `clamp` there is no such difference but that of the prompt's estimate.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 use purser_tests::{until, World};
 use serde_json::{json, Value};
 use std::sync::atomic::{AtomicUsize, Ordering};

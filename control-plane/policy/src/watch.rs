@@ -75,11 +75,10 @@ pub fn watch(
             }
         });
         let mut watcher = watcher.inspect_err(|error| tracing::warn!(%error, "policy folder is polled only")).ok();
-        if let Some(watcher) = &mut watcher {
-            if let Err(error) = watcher.watch(&directory, RecursiveMode::NonRecursive) {
+        if let Some(watcher) = &mut watcher
+            && let Err(error) = watcher.watch(&directory, RecursiveMode::NonRecursive) {
                 tracing::warn!(%error, "policy folder is polled only");
             }
-        }
         loop {
             let rolls = next_change(&sender.borrow());
             tokio::select! {

@@ -25,6 +25,9 @@ use utoipa_axum::routes;
 
 const DAY_MS: u64 = 86_400_000;
 
+/// Per cent at which a budget, by its name, is crossed.
+pub type Thresholds = Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>;
+
 /// What the API is about.
 #[derive(Clone)]
 pub struct ApiState {
@@ -37,7 +40,7 @@ pub struct ApiState {
     /// Prices in force.
     pub book: Arc<dyn Fn() -> Option<Arc<PriceBook>> + Send + Sync>,
     /// Per cent at which a budget is crossed.
-    pub thresholds: Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>,
+    pub thresholds: Thresholds,
 }
 
 /// Why a request has no answer.
