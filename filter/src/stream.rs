@@ -114,10 +114,10 @@ impl Held {
         if forward.edits.is_some() {
             let body = host::request_body(0, self.read.get());
             let next = body.and_then(|body| self.with(|exchange| exchange.rewrite(&body)).flatten());
-            if let Some(next) = next {
-                if host::replace_request_body(&next) {
-                    host::set_request_header("content-length", &next.len().to_string());
-                }
+            if let Some(next) = next
+                && host::replace_request_body(&next)
+            {
+                host::set_request_header("content-length", &next.len().to_string());
             }
         }
         vm.refresh(forward.low);
