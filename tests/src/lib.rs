@@ -4,7 +4,7 @@
 
 use anyhow::{bail, Context, Result};
 use purser_stand_in::StandIn;
-use serde_json::Value;
+use serde_json::{json, Value};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -63,6 +63,7 @@ pub struct World {
     pub stand_in: StandIn,
     control_plane: Option<Process>,
     envoys: Vec<Option<Process>>,
+    plain: Option<Process>,
     http: SocketAddr,
     proxies: SocketAddr,
     gateway: u16,
@@ -86,6 +87,7 @@ impl World {
             stand_in,
             control_plane: None,
             envoys: Vec::new(),
+            plain: None,
             http: local(free_port()?),
             proxies: local(free_port()?),
             gateway: free_port()?,
@@ -205,6 +207,56 @@ impl World {
             (all && same).then_some(())
         })
         .await
+    }
+
+    /// The process of an Envoy.
+    pub fn envoy_pid(&self, index: usize) -> Option<u32> {
+        self.envoys.get(index)?.as_ref().map(|envoy| envoy.0.id())
+    }
+
+    /// Starts an Envoy that does nothing but route to the provider and log a line. Returns its process and address.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_plain_envoy(&mut self) -> Result<(u32, String)> {
+        let port = free_port()?;
+        let address = |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
+        let http = "type.googleapis.com/envoy.extensions.filters";
+        let config = json!({
+            "admin": {"address": address(0)},
+            "static_resources": {
+                "listeners": [{"address": address(port), "filter_chains": [{"filters": [{
+                    "name": "http", "typed_config": {
+                        "@type": format!("{http}.network.http_connection_manager.v3.HttpConnectionManager"),
+                        "stat_prefix": "plain", "stream_idle_timeout": "600s",
+                        "access_log": [{"name": "file", "typed_config": {
+                            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+                            "path": self.folder.path().join("plain.log"),
+                            "log_format": {"text_format_source": {"inline_string": "%REQ(:PATH)% %RESPONSE_CODE% %DURATION%\n"}},
+                        }}],
+                        "http_filters": [{"name": "router", "typed_config": {"@type": format!("{http}.http.router.v3.Router")}}],
+                        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [{
+                            "match": {"prefix": "/"}, "route": {"cluster": "provider", "timeout": "0s"}}],
+                            "request_headers_to_add": [{"header": {"key": "authorization", "value": "Bearer plain"}}]}]},
+                    }}]}]}],
+                "clusters": [{"name": "provider", "connect_timeout": "1s", "load_assignment": {"cluster_name": "provider",
+                    "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(self.stand_in.addr().port())}}]}]}}],
+            },
+        });
+        let path = self.folder.path().join("plain.json");
+        std::fs::write(&path, config.to_string())?;
+        let child = Command::new(program("PURSER_ENVOY", &[".tools/envoy/envoy/_bin/envoy"], "tools")?)
+            .arg("--config-path")
+            .arg(path)
+            .args(["--use-dynamic-base-id", "--log-level", "warning", "--concurrency", "2"])
+            .stdout(self.log("plain.out")?)
+            .stderr(self.log("plain.out")?)
+            .spawn()?;
+        let pid = child.id();
+        self.plain = Some(Process(child));
+        let url = format!("http://127.0.0.1:{port}");
+        until("the plain Envoy answers", || async { self.client.get(&url).send().await.ok() }).await?;
+        Ok((pid, url))
     }
 
     /// Where the gateway is.
