@@ -28,7 +28,7 @@ pub const IMAGE_TOKENS: u64 = 1_600;
 /// What a string, number or bracket of a request is to the model.
 pub(super) fn prompt(path: &[Key]) -> Part {
     match path {
-        [Key::Tools, ..] => Part::Schema,
+        [Key::Tools | Key::OutputFormat, ..] | [Key::OutputConfig, Key::Format, ..] => Part::Schema,
         [Key::Messages, Key::Item, Key::Content, Key::Item, Key::Input, ..] => Part::Json,
         [Key::Messages | Key::System, rest @ ..] => match rest {
             [.., Key::Source, Key::Type] => Part::SourceType,

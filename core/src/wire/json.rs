@@ -32,6 +32,7 @@ macro_rules! keys {
             fn of(name: &[u8]) -> Self {
                 match name {
                     $($name => Self::$key,)*
+                    _ if name.ends_with(b"_signature") => Self::Signature,
                     _ => Self::Other,
                 }
             }
@@ -92,7 +93,8 @@ keys! {
     Model = b"model",
     N = b"n",
     Name = b"name",
-    NumCachedTokens = b"num_cached_tokens",
+    OutputConfig = b"output_config",
+    OutputFormat = b"output_format",
     OutputTokens = b"output_tokens",
     OutputTokensDetails = b"output_tokens_details",
     PartialJson = b"partial_json",

@@ -5,7 +5,8 @@
 //! - Stream: <https://platform.openai.com/docs/api-reference/chat-streaming> (read 2026-11-23)
 //!
 //! Also spoken by Azure, Mistral, Groq, `DeepSeek`, `OpenRouter`, vLLM, Ollama and many others. What those add is read
-//! where it has one meaning: `x_groq.usage`, other names of cached tokens, content in parts, reasoning text.
+//! where it has one meaning: `x_groq.usage`, other names of cached tokens, content in parts, reasoning text. Not
+//! Mistral's `num_cached_tokens`: it may be more than the whole prompt.
 
 use super::json::Key;
 use super::request::{Media, Part};
@@ -37,7 +38,8 @@ pub(super) fn prompt(path: &[Key]) -> Part {
         [Key::Messages, Key::Item, Key::Name] => Part::Text,
         [Key::Messages, rest @ ..] => match rest {
             [.., Key::Role | Key::Type | Key::Id | Key::ToolCallId | Key::Format | Key::FileId] => Part::Skip,
-            [.., Key::CacheControl, _] => Part::Skip,
+            // What proves reasoning that is sent back is no text.
+            [.., Key::Signature] | [.., Key::Signature, Key::Item] | [.., Key::CacheControl, _] => Part::Skip,
             [.., Key::ImageUrl, Key::Url] => Part::Image,
             [.., Key::ImageUrl | Key::Url | Key::VideoUrl] => Part::Media(Media::Image),
             [.., Key::ImageUrl, Key::Detail] => Part::Detail,
@@ -55,8 +57,9 @@ pub(super) fn figure(path: &[Key]) -> Option<Figure> {
     Some(match path.strip_prefix(&[Key::Usage])? {
         [Key::PromptTokens] => Figure::Input,
         [Key::CompletionTokens] => Figure::Output,
-        [Key::PromptTokensDetails, Key::CachedTokens]
-        | [Key::CachedTokens | Key::NumCachedTokens | Key::PromptCacheHitTokens] => Figure::CacheRead,
+        [Key::PromptTokensDetails, Key::CachedTokens] | [Key::CachedTokens | Key::PromptCacheHitTokens] => {
+            Figure::CacheRead
+        }
         [Key::PromptTokensDetails, Key::CacheWriteTokens] => Figure::CacheWrite,
         [Key::CompletionTokensDetails, Key::ReasoningTokens] => Figure::Reasoning,
         _ => return None,

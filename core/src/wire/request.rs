@@ -111,6 +111,9 @@ pub enum RequestError {
         /// Its name.
         field: &'static str,
     },
+    /// A request for no model in particular cannot be priced.
+    #[error("`model` is missing")]
+    NoModel,
     /// See [`MODEL_MAX`].
     #[error("`model` is longer than {MODEL_MAX} bytes")]
     ModelTooLong,
@@ -121,8 +124,6 @@ pub enum RequestError {
 pub struct Spans {
     /// The opening brace.
     pub object_start: usize,
-    /// There is no member.
-    pub empty: bool,
     /// Value of `model`.
     pub model: Option<Span>,
     /// Value of `max_tokens`.
@@ -140,7 +141,7 @@ pub struct Spans {
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestFacts {
-    /// As asked for, decoded; empty when the body names none.
+    /// As asked for, decoded; never empty.
     pub model: String,
     /// Whether the answer shall come as a stream.
     pub stream: bool,
@@ -306,7 +307,7 @@ impl RequestScanner {
             names: 0,
             tools: 0,
             images: 0,
-            spans: Spans { empty: true, ..Spans::default() },
+            spans: Spans::default(),
         };
         Self { reader: Reader::default(), scan, bytes: 0 }
     }
@@ -334,6 +335,9 @@ impl RequestScanner {
         }
         if !self.reader.is_complete() {
             return Err(RequestError::Truncated { bytes: self.bytes });
+        }
+        if scan.model.is_empty() {
+            return Err(RequestError::NoModel);
         }
         let (message, priming, tools, name) = match scan.api {
             Api::OpenAiChat => {
@@ -395,7 +399,8 @@ impl Scan {
             [Key::Model] => "a string",
             [Key::Stream] => TRUE_OR_FALSE,
             [Key::MaxTokens] => WHOLE_NUMBER,
-            [Key::MaxCompletionTokens | Key::N] if openai => WHOLE_NUMBER,
+            [Key::MaxCompletionTokens] if openai => WHOLE_NUMBER,
+            [Key::N] if openai => "a whole number, 1 or more",
             [Key::StreamOptions] if openai => "an object",
             [Key::StreamOptions, Key::IncludeUsage] if openai => TRUE_OR_FALSE,
             _ => return None,
@@ -508,7 +513,6 @@ impl Visitor for Scan {
     fn key(&mut self, path: &[Key], name: &[u8]) {
         match path {
             [key] => {
-                self.spans.empty = false;
                 let bit = 1u128.checked_shl(*key as u32).unwrap_or(0);
                 if *key != Key::Other && self.seen & bit != 0 {
                     self.fail(RequestError::Duplicate { field: key.name() });
@@ -614,7 +618,12 @@ impl Visitor for Scan {
                 self.max_tokens = self.max_tokens.max(self.number(path, raw));
                 self.spans.max_completion_tokens = Some(span);
             }
-            [Key::N] if openai => self.choices = self.number(path, raw).unwrap_or(1),
+            [Key::N] if openai => {
+                self.choices = self.number(path, raw).unwrap_or(1);
+                if self.choices == 0 {
+                    self.wrong_type(path);
+                }
+            }
             [Key::StreamOptions] if openai => {
                 if raw != b"null" {
                     self.wrong_type(path);
@@ -654,12 +663,8 @@ pub struct Edits {
 pub fn rewrite(api: Api, body: &[u8], spans: &Spans, edits: &Edits) -> Vec<u8> {
     let mut changes: Vec<(Span, String)> = Vec::new();
     let mut fresh: Vec<String> = Vec::new();
-    if let Some(model) = &edits.model {
-        let value = quoted(model);
-        match spans.model {
-            Some(span) => changes.push((span, value)),
-            None => fresh.push(format!("\"model\":{value}")),
-        }
+    if let (Some(model), Some(span)) = (&edits.model, spans.model) {
+        changes.push((span, serde_json::Value::from(model.as_str()).to_string()));
     }
     if let Some(cap) = edits.max_tokens {
         let caps = [spans.max_tokens, spans.max_completion_tokens];
@@ -686,8 +691,8 @@ pub fn rewrite(api: Api, body: &[u8], spans: &Spans, edits: &Edits) -> Vec<u8> {
     }
     if !fresh.is_empty() {
         let inside = spans.object_start.saturating_add(1);
-        let comma = if spans.empty { "" } else { "," };
-        changes.push((Span { start: inside, end: inside }, format!("{}{comma}", fresh.join(","))));
+        // A request names a model, so there is a member after these.
+        changes.push((Span { start: inside, end: inside }, format!("{},", fresh.join(","))));
     }
     changes.sort_by_key(|(span, _)| span.start);
     let added: usize = changes.iter().map(|(_, text)| text.len()).fold(0, usize::saturating_add);
@@ -700,10 +705,6 @@ pub fn rewrite(api: Api, body: &[u8], spans: &Spans, edits: &Edits) -> Vec<u8> {
     }
     out.extend_from_slice(body.get(from..).unwrap_or_default());
     out
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -57,11 +57,11 @@ fn fields_are_read_wherever_they_stand() {
     assert_eq!((facts.max_tokens, facts.choices, facts.messages), (Some(7), 3, 1));
     assert_eq!(facts.body_bytes, body.len() as u64);
 
-    let facts = openai("{}").unwrap();
-    assert_eq!((facts.model.as_str(), facts.stream, facts.max_tokens, facts.choices), ("", false, None, 1));
+    let facts = openai(r#"{"model":"m"}"#).unwrap();
+    assert_eq!((facts.model.as_str(), facts.stream, facts.max_tokens, facts.choices), ("m", false, None, 1));
     let facts = openai(r#"{"model":"m","stream":null,"max_tokens":null,"n":null,"stream_options":null}"#).unwrap();
     assert_eq!((facts.stream, facts.max_tokens, facts.choices, facts.include_usage), (false, None, 1, false));
-    let facts = openai(r#"{"max_tokens":5,"max_completion_tokens":3}"#).unwrap();
+    let facts = openai(r#"{"model":"m","max_tokens":5,"max_completion_tokens":3}"#).unwrap();
     assert_eq!(facts.max_tokens, Some(5), "whichever the provider takes, it is not more");
     let facts = anthropic(r#"{"model":"claude","max_tokens":5,"max_completion_tokens":9,"n":"x"}"#).unwrap();
     assert_eq!((facts.max_tokens, facts.choices), (Some(5), 1), "OpenAI's names mean nothing here");
@@ -97,7 +97,10 @@ fn what_could_mean_two_things_is_an_error() {
         (r#"{"max_tokens":1.5}"#, wrong("max_tokens", WHOLE_NUMBER)),
         (r#"{"max_tokens":1e3}"#, wrong("max_tokens", WHOLE_NUMBER)),
         (r#"{"max_completion_tokens":18446744073709551616}"#, wrong("max_completion_tokens", WHOLE_NUMBER)),
-        (r#"{"n":{}}"#, wrong("n", WHOLE_NUMBER)),
+        (r#"{"n":{}}"#, wrong("n", "a whole number, 1 or more")),
+        (r#"{"n":0}"#, wrong("n", "a whole number, 1 or more")),
+        (r#"{"messages":[]}"#, RequestError::NoModel),
+        (r#"{"model":""}"#, RequestError::NoModel),
         (r#"{"stream_options":[]}"#, wrong("stream_options", "an object")),
         (r#"{"stream_options":{"include_usage":1}}"#, wrong("include_usage", TRUE_OR_FALSE)),
     ];
@@ -110,7 +113,7 @@ fn what_could_mean_two_things_is_an_error() {
 
 #[test]
 fn the_same_text_counts_the_same_however_it_is_written() {
-    let tokens = |body: &str| openai(body).unwrap().input_tokens(Family::O200k);
+    let tokens = |body: &str| openai(&body.replacen('{', r#"{"model":"m","#, 1)).unwrap().input_tokens(Family::O200k);
     let plain = tokens(r#"{"messages":[{"role":"user","content":"naïve 日本 \"q\" 😀"}]}"#);
     assert_eq!(
         tokens(r#"{"messages":[{"role":"user","content":"na\u00efve \u65e5\u672c \u0022q\u0022 \ud83d\ude00"}]}"#),
@@ -125,8 +128,10 @@ fn the_same_text_counts_the_same_however_it_is_written() {
 #[test]
 fn all_that_the_model_reads_is_counted() {
     let words = "several words that the model reads and somebody pays for";
-    let count =
-        |api, body: Value| scan_pieces(api, &[body.to_string().as_bytes()]).unwrap().input_tokens(Family::O200k);
+    let count = |api, mut body: Value| {
+        body["model"] = json!("m");
+        scan_pieces(api, &[body.to_string().as_bytes()]).unwrap().input_tokens(Family::O200k)
+    };
     let empty = json!({"messages": [{}]});
     let read = [
         (Api::OpenAiChat, json!({"messages": [{"content": words}]})),
@@ -202,7 +207,7 @@ fn media_count_by_their_rule_and_never_as_text() {
         ),
     ];
     for (case, api, part, images, tokens) in cases {
-        let body = json!({"messages": [{"role": "user", "content": [part]}]}).to_string();
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": [part]}]}).to_string();
         let facts = scan_pieces(api, &[body.as_bytes()]).unwrap();
         assert_eq!((facts.images, facts.fixed_tokens), (images, tokens + 7), "{case}");
         assert_eq!(facts.features.tokens(Family::O200k), 0, "{case}: {facts:?}");
@@ -217,25 +222,34 @@ fn rewriting_changes_what_it_shall_and_nothing_else() {
     let all = Edits { model: Some("new".into()), max_tokens: Some(9), include_usage: true };
     let cases = [
         (r#" { "model" : "old", "a": 1.0 }"#, model(), r#" { "model" : "ne\"w", "a": 1.0 }"#),
-        (r#"{"a":1}"#, model(), r#"{"model":"ne\"w","a":1}"#),
-        ("{ }", model(), r#"{"model":"ne\"w" }"#),
-        (r#"{"max_tokens":5}"#, cap(), r#"{"max_tokens":9}"#),
-        (r#"{"max_completion_tokens": null}"#, cap(), r#"{"max_completion_tokens": 9}"#),
-        (r#"{"max_tokens":5,"max_completion_tokens":500}"#, cap(), r#"{"max_tokens":9,"max_completion_tokens":9}"#),
+        (r#"{"max_tokens":5,"model":"m"}"#, cap(), r#"{"max_tokens":9,"model":"m"}"#),
+        (r#"{"max_completion_tokens": null,"model":"m"}"#, cap(), r#"{"max_completion_tokens": 9,"model":"m"}"#),
+        (
+            r#"{"max_tokens":5,"max_completion_tokens":500,"model":"m"}"#,
+            cap(),
+            r#"{"max_tokens":9,"max_completion_tokens":9,"model":"m"}"#,
+        ),
         (r#"{"model":"gpt-5"}"#, cap(), r#"{"max_completion_tokens":9,"model":"gpt-5"}"#),
         (r#"{"model":"mistral-small"}"#, cap(), r#"{"max_tokens":9,"model":"mistral-small"}"#),
-        (r#"{"stream":true}"#, usage(), r#"{"stream_options":{"include_usage":true},"stream":true}"#),
-        (r#"{"stream_options":null}"#, usage(), r#"{"stream_options":{"include_usage":true}}"#),
-        (r#"{"stream_options":{}}"#, usage(), r#"{"stream_options":{"include_usage":true}}"#),
-        (r#"{"stream_options":{"x":[1]}}"#, usage(), r#"{"stream_options":{"include_usage":true,"x":[1]}}"#),
-        (r#"{"stream_options":{"include_usage":false}}"#, usage(), r#"{"stream_options":{"include_usage":true}}"#),
+        (r#"{ "model":"m"}"#, usage(), r#"{"stream_options":{"include_usage":true}, "model":"m"}"#),
+        (r#"{"stream_options":null,"model":"m"}"#, usage(), r#"{"stream_options":{"include_usage":true},"model":"m"}"#),
+        (r#"{"stream_options":{},"model":"m"}"#, usage(), r#"{"stream_options":{"include_usage":true},"model":"m"}"#),
+        (
+            r#"{"stream_options":{"x":[1]},"model":"m"}"#,
+            usage(),
+            r#"{"stream_options":{"include_usage":true,"x":[1]},"model":"m"}"#,
+        ),
+        (
+            r#"{"model":"m","stream_options":{"include_usage":false}}"#,
+            usage(),
+            r#"{"model":"m","stream_options":{"include_usage":true}}"#,
+        ),
         (
             r#"{"stream_options":{"y":0},"model":"old","stream":true}"#,
-            all.clone(),
+            all,
             r#"{"max_completion_tokens":9,"stream_options":{"include_usage":true,"y":0},"model":"new","stream":true}"#,
         ),
-        ("{}", all, r#"{"model":"new","max_completion_tokens":9,"stream_options":{"include_usage":true}}"#),
-        (r#"{"a":1}"#, Edits::default(), r#"{"a":1}"#),
+        (r#"{"model":"m"}"#, Edits::default(), r#"{"model":"m"}"#),
     ];
     for (body, edits, want) in cases {
         let facts = openai(body).unwrap();
@@ -259,7 +273,6 @@ fn members() -> impl Strategy<Value = Vec<(String, Value)>> {
     let message = (text.clone(), proptest::collection::vec(part, 0..3))
         .prop_map(|(text, parts)| json!([{"role": "user", "content": parts}, {"role": "assistant", "content": text}]));
     let member = prop_oneof![
-        text.clone().prop_map(|text| ("model".to_owned(), json!(text))),
         any::<bool>().prop_map(|stream| ("stream".to_owned(), json!(stream))),
         any::<u32>().prop_map(|cap| ("max_tokens".to_owned(), json!(cap))),
         any::<u32>().prop_map(|cap| ("max_completion_tokens".to_owned(), json!(cap))),
@@ -270,7 +283,9 @@ fn members() -> impl Strategy<Value = Vec<(String, Value)>> {
         message.prop_map(|messages| ("messages".to_owned(), messages)),
         ("[a-z]{1,6}", text).prop_map(|(name, text)| (format!("x_{name}"), json!({"model": text, "n": [null, -1.5]}))),
     ];
-    proptest::collection::vec(member, 0..9).prop_map(|mut members| {
+    let model = prop_oneof!["[ -~]{1,12}", Just("日本 \"m\"".to_owned())];
+    (proptest::collection::vec(member, 0..9), model, any::<usize>()).prop_map(|(mut members, model, at)| {
+        members.insert(at % (members.len() + 1), ("model".to_owned(), json!(model)));
         let mut seen = std::collections::HashSet::new();
         members.retain(|(name, _)| seen.insert(name.clone()));
         members
@@ -323,7 +338,7 @@ proptest! {
     #[test]
     fn a_rewritten_body_is_the_same_but_for_the_edits(
         members in members(), pretty: bool, escaped: bool,
-        model in proptest::option::of("\\PC{0,12}"), cap in proptest::option::of(any::<u64>()), include_usage: bool,
+        model in proptest::option::of("\\PC{1,12}"), cap in proptest::option::of(any::<u64>()), include_usage: bool,
     ) {
         let body = written(&members, pretty, escaped);
         let edits = Edits { model, max_tokens: cap, include_usage };
