@@ -51,6 +51,9 @@ pub enum LedgerError {
     NoRandom,
 }
 
+/// Connections kept open for reads.
+const IDLE_READERS: usize = 8;
+
 type Budgets = Arc<RwLock<BTreeMap<String, BudgetRule>>>;
 
 /// The book. Cheap to clone.
@@ -103,7 +106,10 @@ impl Ledger {
                 None => schema::connect(&path)?,
             };
             let answer = read(&connection);
-            readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            let mut idle = readers.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < IDLE_READERS {
+                idle.push(connection);
+            }
             answer
         });
         task.await.map_err(|_| LedgerError::Closed)?

@@ -19,6 +19,8 @@ CREATE TABLE records (
   UNIQUE (proxy, epoch, seq)
 ) STRICT;
 CREATE INDEX records_by_time ON records (started_ms, id);
+CREATE INDEX records_by_team ON records (team, id);
+CREATE INDEX refusals ON records (denied_by, started_ms) WHERE denied_by IS NOT NULL;
 
 -- Sums by minute and labels, kept in the transaction of the records they are sums of.
 CREATE TABLE spend (
@@ -38,7 +40,8 @@ CREATE TABLE quarantine (
   reason TEXT NOT NULL, line TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- One run of a proxy's process. `settled_next` is the next sequence number as it was a while ago.
+-- One run of a proxy's process. `settled_next` is the next sequence number as it was a while ago, `next_seq` the one
+-- that will be: as it was at `next_ms`.
 CREATE TABLE epochs (
   proxy TEXT NOT NULL, epoch INTEGER NOT NULL, policy TEXT NOT NULL, reported_ms INTEGER NOT NULL,
   received INTEGER NOT NULL DEFAULT 0, duplicates INTEGER NOT NULL DEFAULT 0,
@@ -46,10 +49,10 @@ CREATE TABLE epochs (
   PRIMARY KEY (proxy, epoch)
 ) STRICT, WITHOUT ROWID;
 
--- What each VM of a process said last.
+-- What each VM of a process said last: of two messages, the one that knew of more numbers is the later.
 CREATE TABLE vms (
   proxy TEXT NOT NULL, epoch INTEGER NOT NULL, vm TEXT NOT NULL, reported_ms INTEGER NOT NULL,
-  open TEXT NOT NULL, memory_bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, sync_failures INTEGER NOT NULL,
+  next_seq INTEGER NOT NULL, open TEXT NOT NULL, memory_bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, sync_failures INTEGER NOT NULL,
   cold_waits INTEGER NOT NULL,
   PRIMARY KEY (proxy, epoch, vm)
 ) STRICT, WITHOUT ROWID;
@@ -63,6 +66,10 @@ CREATE TABLE leases (
   PRIMARY KEY (instance, proxy, epoch)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX leases_by_budget ON leases (budget, period_ms);
+CREATE INDEX leases_by_report ON leases (instance, reported_ms);
+
+-- What all proxies together took of a budget instance: spent, and granted and neither spent nor given back.
+CREATE TABLE charged (instance TEXT PRIMARY KEY, nano_usd INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE keys (
   id TEXT PRIMARY KEY, name TEXT NOT NULL, prefix TEXT NOT NULL, sha256 TEXT NOT NULL UNIQUE, labels TEXT NOT NULL,
@@ -82,6 +89,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     // A grant must be on the disk before a proxy hears of it.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "cache_size", -32_000)?;
+    connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 

@@ -44,8 +44,8 @@ fn write(connection: &mut Connection, budgets: &Budgets, batch: Vec<Job>) {
         }
         Err(error) if batch.len() == 1 => {
             tracing::error!(%error, "a sync could not be written");
-            for job in batch {
-                let _ = job.reply.send(Err(LedgerError::Closed));
+            if let Some(job) = batch.into_iter().next() {
+                let _ = job.reply.send(Err(error));
             }
         }
         Err(_) => batch.into_iter().for_each(|job| write(connection, budgets, vec![job])),
@@ -120,6 +120,12 @@ fn store_records(
         ])?;
         if changed == 0 {
             stored.known += 1;
+            let same: bool = transaction
+                .prepare_cached("SELECT line = ?4 FROM records WHERE proxy = ?1 AND epoch = ?2 AND seq = ?3")?
+                .query_row(params![record.proxy, int(record.epoch), int(record.seq), line.get()], |row| row.get(0))?;
+            if !same {
+                quarantine(transaction, request, now_ms, line, "another record of the same number is in the book")?;
+            }
         } else {
             stored.new += 1;
             sums.add(&record, labels);
@@ -128,12 +134,30 @@ fn store_records(
     Ok(stored)
 }
 
+/// The largest amount in a record, 10⁶ USD, and the largest count of tokens: what is above is no measurement, and sums
+/// of millions of records stay within what SQLite counts.
+const AMOUNT_MAX: u64 = 1_000_000_000_000_000;
+const TOKENS_MAX: u64 = 1_000_000_000_000;
+/// The latest time, the year 5138, and the largest number: what JSON's readers hold exactly.
+const TIME_MAX: u64 = 100_000_000_000_000;
+const SEQ_MAX: u64 = 1 << 53;
+
 fn read(line: &RawValue, request: &SyncRequest) -> Result<Record, String> {
     let record: Record = serde_json::from_str(line.get()).map_err(|error| error.to_string())?;
     if (record.proxy.as_str(), record.epoch) != (request.proxy.as_str(), request.epoch) {
         return Err("a record of another proxy or epoch".to_owned());
     }
-    Ok(record)
+    let tokens = record.usage.map(|usage| usage.tokens.total()).unwrap_or(0);
+    let within = [
+        ("seq", record.seq, 1, SEQ_MAX),
+        ("started_ms", record.started_ms, 0, TIME_MAX),
+        ("cost.nano_usd", record.cost.amount().unwrap_or_default().0, 0, AMOUNT_MAX),
+        ("usage.tokens", tokens, 0, TOKENS_MAX),
+    ];
+    match within.into_iter().find(|(_, value, least, most)| value < least || value > most) {
+        Some((name, value, least, most)) => Err(format!("{name} is {value}, outside {least}..={most}")),
+        None => Ok(record),
+    }
 }
 
 fn quarantine(
@@ -193,7 +217,8 @@ impl Sums {
         let sum = self.0.entry((minute_ms, labels)).or_default();
         sum.requests += 1;
         sum.refused += u64::from(record.outcome == Outcome::Denied);
-        sum.failed += u64::from(record.outcome == Outcome::Failed || record.status >= 500);
+        let failed = record.outcome == Outcome::Failed || record.status >= 500;
+        sum.failed += u64::from(failed && record.outcome != Outcome::Denied);
         sum.unpriced += u64::from(record.cost == Cost::Unpriced);
         sum.unmetered += u64::from(record.cost == Cost::Unmetered);
         sum.nano_usd = sum.nano_usd.saturating_add(record.cost.amount().unwrap_or_default().0);
