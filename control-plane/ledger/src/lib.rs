@@ -43,6 +43,16 @@ pub enum LedgerError {
     /// A stored text is no JSON.
     #[error("the ledger holds something unreadable: {0}")]
     Unreadable(#[from] serde_json::Error),
+    /// A sync that no proxy would send.
+    #[error("{field} is {value}: {wanted}")]
+    Senseless {
+        /// Which field.
+        field: &'static str,
+        /// What it says.
+        value: String,
+        /// What it may say.
+        wanted: &'static str,
+    },
     /// The writer or a reader ended.
     #[error("the ledger is closed")]
     Closed,
@@ -86,8 +96,9 @@ impl Ledger {
     /// Takes in a proxy's sync, and answers when all of it is on the disk.
     ///
     /// # Errors
-    /// [`LedgerError`] when it could not be written: nothing of it was.
+    /// [`LedgerError`] when it makes no sense or could not be written: nothing of it was.
     pub async fn sync(&self, request: SyncRequest, now_ms: u64) -> Result<SyncResponse, LedgerError> {
+        make_sense(&request)?;
         let (reply, answer) = tokio::sync::oneshot::channel();
         self.writer.send(write::Job { request, now_ms, reply }).map_err(|_| LedgerError::Closed)?;
         answer.await.map_err(|_| LedgerError::Closed)?
@@ -122,6 +133,25 @@ impl Ledger {
     pub fn watch_keys(&self) -> Result<watch::Receiver<Vec<KeyConfig>>, LedgerError> {
         keys::watch(&self.path)
     }
+}
+
+/// The longest name of a proxy.
+const NAME_MAX: usize = 256;
+
+/// Whether a sync can be booked at all. Its records are looked at one by one, later.
+fn make_sense(request: &SyncRequest) -> Result<(), LedgerError> {
+    let senseless = |field, value: String, wanted| Err(LedgerError::Senseless { field, value, wanted });
+    if request.proxy.is_empty() || request.proxy.len() > NAME_MAX {
+        let start: String = request.proxy.chars().take(32).collect();
+        return senseless("proxy", format!("`{start}`"), "a node id has 1 to 256 bytes");
+    }
+    if i64::try_from(request.epoch).is_err() {
+        return senseless("epoch", request.epoch.to_string(), "an epoch is below 2^63");
+    }
+    if !(1..=write::SEQ_MAX).contains(&request.next_seq) {
+        return senseless("next_seq", request.next_seq.to_string(), "numbers are from 1 to 2^53");
+    }
+    Ok(())
 }
 
 /// A number as SQLite holds it. What does not fit is held at the largest.

@@ -140,7 +140,7 @@ const AMOUNT_MAX: u64 = 1_000_000_000_000_000;
 const TOKENS_MAX: u64 = 1_000_000_000_000;
 /// The latest time, the year 5138, and the largest number: what JSON's readers hold exactly.
 const TIME_MAX: u64 = 100_000_000_000_000;
-const SEQ_MAX: u64 = 1 << 53;
+pub(crate) const SEQ_MAX: u64 = 1 << 53;
 
 fn read(line: &RawValue, request: &SyncRequest) -> Result<Record, String> {
     let record: Record = serde_json::from_str(line.get()).map_err(|error| error.to_string())?;

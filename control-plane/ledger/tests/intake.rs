@@ -243,6 +243,23 @@ async fn a_record_is_given_back_as_it_was_written() {
 }
 
 #[tokio::test]
+async fn a_sync_that_no_proxy_would_send_is_refused_by_field() {
+    let book = Book::new();
+    let cases = [
+        ("proxy", SyncRequest { proxy: String::new(), ..sync("gw", 1, &[]) }),
+        ("proxy", SyncRequest { proxy: "x".repeat(257), ..sync("gw", 1, &[]) }),
+        ("epoch", sync("gw", u64::MAX, &[])),
+        ("next_seq", SyncRequest { next_seq: 0, ..sync("gw", 1, &[]) }),
+        ("next_seq", SyncRequest { next_seq: u64::MAX, ..sync("gw", 1, &[]) }),
+    ];
+    for (field, request) in cases {
+        let error = book.ledger.sync(request, START).await.unwrap_err().to_string();
+        assert!(error.starts_with(field), "{error}");
+    }
+    assert!(book.ledger.proxies(START).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_file_of_a_newer_program_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
