@@ -1,15 +1,14 @@
-//! How many records a second the ledger takes in: `cargo run --release -p purser-ledger --example intake`.
+//! How many records a second the ledger takes in: `cargo run --release -p purser-ledger --example intake [batches]`.
 //!
-//! Ten proxies send batches of 100 records, each waiting for its answer, as filters do; the labels make 50 sums a
+//! Ten proxies send batches (100 each, when not told) of 100 records, each waiting for its answer, as filters do; the labels make 10 sums a
 //! minute. The writer is one thread, so the figure is that of one core. A batch is on the disk when it is answered.
 
 use purser_core::sync::{Health, SyncRequest};
-use purser_ledger::Ledger;
+use purser_ledger::{By, Ledger, RecordFilter};
 use serde_json::value::RawValue;
 use std::time::{Duration, Instant};
 
 const PROXIES: u64 = 10;
-const BATCHES: u64 = 100;
 const BATCH: u64 = 100;
 const START_MS: u64 = 1_800_000_000_000;
 
@@ -39,23 +38,24 @@ fn batch(proxy: &str, number: u64) -> Result<SyncRequest, serde_json::Error> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let batches: u64 = std::env::args().nth(1).map_or(Ok(100), |number| number.parse())?;
     let folder = tempfile::tempdir()?;
     let ledger = Ledger::open(&folder.path().join("ledger.db"))?;
     let mut senders = Vec::new();
     for proxy in 0..PROXIES {
         let name = format!("proxy-{proxy}");
-        let batches: Vec<SyncRequest> = (0..BATCHES).map(|number| batch(&name, number)).collect::<Result<_, _>>()?;
-        senders.push((ledger.clone(), batches));
+        senders.push((ledger.clone(), name));
     }
     let began = Instant::now();
     let tasks: Vec<_> = senders
         .into_iter()
-        .map(|(ledger, batches)| {
+        .map(|(ledger, name)| {
             tokio::spawn(async move {
                 let mut slowest = Duration::ZERO;
-                for batch in batches {
+                for number in 0..batches {
+                    let request = batch(&name, number)?;
                     let sent = Instant::now();
-                    ledger.sync(batch, START_MS).await?;
+                    ledger.sync(request, START_MS).await?;
                     slowest = slowest.max(sent.elapsed());
                 }
                 Ok::<_, purser_ledger::LedgerError>(slowest)
@@ -67,7 +67,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         slowest = slowest.max(task.await??);
     }
     let took = began.elapsed();
-    let records = PROXIES * BATCHES * BATCH;
+    let records = PROXIES * batches * BATCH;
     let sums = ledger.summary(0, u64::MAX).await?;
     if sums.requests != records {
         return Err(format!("{} of {records} records are in the book", sums.requests).into());
@@ -75,10 +75,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rate = u128::from(records) * 1_000_000 / took.as_micros().max(1);
     println!("{records} records in {took:.2?}: {rate} records/s; slowest answer {slowest:.0?}");
     let began = Instant::now();
-    let again = batch("proxy-0", 0)?;
-    ledger.sync(again, START_MS).await?;
+    ledger.sync(batch("proxy-0", 0)?, START_MS).await?;
+    println!("a batch that comes again: {:.2?}", began.elapsed());
+    let began = Instant::now();
     let proxies = ledger.proxies(START_MS + 60_000).await?;
     let missing: u64 = proxies.iter().map(|proxy| proxy.missing).sum();
-    println!("a batch again and the state of {} proxies: {:.2?}; missing {missing}", proxies.len(), began.elapsed());
+    println!("the state of {} proxies: {:.2?}; missing {missing}", proxies.len(), began.elapsed());
+    let began = Instant::now();
+    ledger.top(0, u64::MAX, By::Team, 10).await?;
+    println!("top teams of all time: {:.2?}", began.elapsed());
+    let began = Instant::now();
+    let filter = RecordFilter { limit: 50, equal: vec![(By::Team, "team-3".into())], ..RecordFilter::default() };
+    let page = ledger.records(filter).await?;
+    println!("the last {} records of a team: {:.2?}", page.records.len(), began.elapsed());
     Ok(())
 }
