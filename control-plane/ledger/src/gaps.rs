@@ -69,7 +69,11 @@ pub(crate) fn note(
 /// Missing and open numbers of a proxy, over all its epochs. Counts, and looks only at the latest records one by one.
 pub(crate) fn count(connection: &Connection, proxy: &str, now_ms: u64) -> Result<(u64, u64), LedgerError> {
     let mut epochs = connection.prepare_cached(
-        "SELECT epoch, received, CASE WHEN ?2 - next_ms >= ?3 THEN next_seq ELSE settled_next END, reported_ms
+        // What a VM said a while ago stands too: after the last message of all, nothing moves `next_seq` on.
+        "SELECT epoch, received, reported_ms,
+           max(CASE WHEN ?2 - next_ms >= ?3 THEN next_seq ELSE settled_next END,
+             coalesce((SELECT max(vms.next_seq) FROM vms
+               WHERE vms.proxy = epochs.proxy AND vms.epoch = epochs.epoch AND vms.reported_ms <= ?2 - ?3), 1))
          FROM epochs WHERE proxy = ?1 ORDER BY epoch DESC",
     )?;
     let rows = epochs.query_map(params![proxy, int(now_ms), int(SETTLE_MS)], |row| {
@@ -77,7 +81,7 @@ pub(crate) fn count(connection: &Connection, proxy: &str, now_ms: u64) -> Result
     })?;
     let (mut missing, mut open_now) = (0u64, 0u64);
     for (index, row) in rows.enumerate() {
-        let (epoch, received, settled, reported_ms) = row?;
+        let (epoch, received, reported_ms, settled) = row?;
         let latest = index == 0;
         // In an ended process no number is taken any more: all up to the largest seen should be here.
         let (bound, open) = if latest {

@@ -9,6 +9,7 @@
 //! - Totals of a report only raise what is stored: a late or repeated one changes nothing.
 
 use crate::{LedgerError, int};
+use purser_core::budget::Instance;
 use purser_core::config::BudgetRule;
 use purser_core::sync::{LeaseGrant, LeaseReport};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -66,6 +67,13 @@ fn slice(report: &LeaseReport, outstanding: u64, remaining: u64, active: u64) ->
     let share = remaining / active.saturating_mul(2).max(1);
     let more = short.min(share.max(needed)).min(remaining);
     (more, more < short && more == remaining)
+}
+
+/// Whether policy as it is now has this instance: a period of the budget, and a value for each label of its groups.
+/// Of what it has not (a proxy is behind, or its period is over) nothing is granted, only settled.
+pub(crate) fn declares(rule: &BudgetRule, instance: &Instance) -> bool {
+    let starts = rule.periods_ms.split_last().map(|(_, starts)| starts).unwrap_or_default();
+    starts.contains(&instance.period_ms) && instance.group.len() == rule.per.len()
 }
 
 /// Takes in a report and grants what there is. `rule`: the budget as policy has it now; without one nothing is granted.
@@ -165,7 +173,6 @@ fn store(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use purser_core::budget::Instance;
 
     fn report(reserved: u64, want: u64) -> LeaseReport {
         let instance = Instance { budget: "b".into(), period_ms: 0, group: Vec::new() };

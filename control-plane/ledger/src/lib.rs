@@ -64,7 +64,13 @@ pub enum LedgerError {
 /// Connections kept open for reads.
 const IDLE_READERS: usize = 8;
 
-type Budgets = Arc<RwLock<BTreeMap<String, BudgetRule>>>;
+/// The budgets that leases are granted by.
+#[derive(Debug, Clone, Default)]
+struct Budgets {
+    /// Counts the changes since the file was opened.
+    number: u64,
+    rules: Arc<BTreeMap<String, BudgetRule>>,
+}
 
 /// The book. Cheap to clone.
 #[derive(Clone)]
@@ -72,7 +78,7 @@ pub struct Ledger {
     path: PathBuf,
     writer: std::sync::mpsc::Sender<write::Job>,
     readers: Arc<Mutex<Vec<Connection>>>,
-    budgets: Budgets,
+    budgets: Arc<RwLock<Budgets>>,
 }
 
 impl Ledger {
@@ -82,15 +88,17 @@ impl Ledger {
     /// [`LedgerError`] when the file cannot be opened or is of a newer program.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let connection = schema::open(path)?;
-        let budgets = Budgets::default();
+        let rules = Arc::new(schema::read_budgets(&connection)?);
+        let budgets = Arc::new(RwLock::new(Budgets { number: 0, rules }));
         let writer = write::spawn(connection, Arc::clone(&budgets));
         Ok(Self { path: path.to_owned(), writer, readers: Arc::default(), budgets })
     }
 
-    /// The budgets that leases are granted by.
+    /// The budgets that leases are granted by. Until they are set, those that were last granted by.
     pub fn set_budgets(&self, rules: Vec<BudgetRule>) {
         let mut budgets = self.budgets.write().unwrap_or_else(PoisonError::into_inner);
-        *budgets = rules.into_iter().map(|rule| (rule.name.clone(), rule)).collect();
+        budgets.number += 1;
+        budgets.rules = Arc::new(rules.into_iter().map(|rule| (rule.name.clone(), rule)).collect());
     }
 
     /// Takes in a proxy's sync, and answers when all of it is on the disk.

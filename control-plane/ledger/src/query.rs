@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{params, params_from_iter, Connection, Row};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use utoipa::ToSchema;
 
 /// Series of a chart; what is beyond them is folded into one.
@@ -430,11 +430,10 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when the book cannot be read.
     pub async fn budgets(&self, now_ms: u64) -> Result<Vec<BudgetRow>, LedgerError> {
-        let rules: Vec<BudgetRule> =
-            self.budgets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let rules = Arc::clone(&self.budgets.read().unwrap_or_else(PoisonError::into_inner).rules);
         self.read(move |connection| {
             let mut rows = Vec::new();
-            for rule in rules {
+            for rule in rules.values() {
                 let start = rule.periods_ms.iter().rev().find(|start| **start <= now_ms).copied().unwrap_or(0);
                 let end = rule.periods_ms.iter().find(|start| **start > now_ms).copied().unwrap_or(0);
                 let empty = BudgetRow {
@@ -475,7 +474,7 @@ impl Ledger {
                     one.reserved_nano_usd = one.reserved_nano_usd.saturating_add(outstanding);
                     one.proxies.push(account);
                 }
-                let refused = refused(connection, &rule, start)?;
+                let refused = refused(connection, rule, start)?;
                 for one in groups.values_mut() {
                     let gone = one.spent_nano_usd.saturating_add(one.reserved_nano_usd);
                     one.left_nano_usd = one.limit_nano_usd.saturating_sub(gone);

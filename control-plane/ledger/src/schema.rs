@@ -1,7 +1,9 @@
 //! The tables, and the connections to them.
 
 use crate::LedgerError;
-use rusqlite::Connection;
+use purser_core::config::BudgetRule;
+use rusqlite::{params, Connection, Transaction};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -71,6 +73,9 @@ CREATE INDEX leases_by_report ON leases (instance, reported_ms);
 -- What all proxies together took of a budget instance: spent, and granted and neither spent nor given back.
 CREATE TABLE charged (instance TEXT PRIMARY KEY, nano_usd INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
+-- The budgets that leases were last granted by, as JSON.
+CREATE TABLE budgets (name TEXT PRIMARY KEY, rule TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
 CREATE TABLE keys (
   id TEXT PRIMARY KEY, name TEXT NOT NULL, prefix TEXT NOT NULL, sha256 TEXT NOT NULL UNIQUE, labels TEXT NOT NULL,
   created_ms INTEGER NOT NULL, expires_ms INTEGER, revoked_ms INTEGER
@@ -108,4 +113,27 @@ pub(crate) fn open(path: &Path) -> Result<Connection, LedgerError> {
     }
     transaction.commit()?;
     Ok(connection)
+}
+
+/// The budgets that leases were last granted by.
+pub(crate) fn read_budgets(connection: &Connection) -> Result<BTreeMap<String, BudgetRule>, LedgerError> {
+    let mut query = connection.prepare("SELECT name, rule FROM budgets")?;
+    let mut rows = query.query([])?;
+    let mut rules = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        rules.insert(row.get(0)?, serde_json::from_str(&row.get::<_, String>(1)?)?);
+    }
+    Ok(rules)
+}
+
+/// Puts these budgets in the place of those that were there.
+pub(crate) fn write_budgets(
+    transaction: &Transaction<'_>,
+    rules: &BTreeMap<String, BudgetRule>,
+) -> Result<(), LedgerError> {
+    transaction.execute("DELETE FROM budgets", [])?;
+    for (name, rule) in rules {
+        transaction.execute("INSERT INTO budgets VALUES (?1, ?2)", params![name, serde_json::to_string(rule)?])?;
+    }
+    Ok(())
 }

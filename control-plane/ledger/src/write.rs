@@ -1,14 +1,13 @@
 //! The one writer. Syncs that come while a transaction is written wait for the next, together.
 
-use crate::{gaps, int, lease, Budgets, LedgerError};
+use crate::{gaps, int, lease, schema, Budgets, LedgerError};
 use purser_core::record::{Cost, Outcome, Record};
 use purser_core::sync::{SyncRequest, SyncResponse};
 use purser_core::usage::Quality;
 use rusqlite::{params, Connection, Transaction, TransactionBehavior};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
-use std::sync::mpsc;
-use std::sync::PoisonError;
+use std::sync::{mpsc, Arc, PoisonError, RwLock};
 use tokio::sync::oneshot;
 
 /// Syncs in one transaction.
@@ -22,20 +21,21 @@ pub(crate) struct Job {
 }
 
 /// Starts the writer. It ends with its last sender.
-pub(crate) fn spawn(mut connection: Connection, budgets: Budgets) -> mpsc::Sender<Job> {
+pub(crate) fn spawn(mut connection: Connection, budgets: Arc<RwLock<Budgets>>) -> mpsc::Sender<Job> {
     let (sender, jobs) = mpsc::channel::<Job>();
+    let mut written = 0;
     std::thread::spawn(move || {
         while let Ok(first) = jobs.recv() {
             let batch: Vec<Job> = std::iter::once(first).chain(jobs.try_iter().take(BATCH)).collect();
-            write(&mut connection, &budgets, batch);
+            write(&mut connection, &budgets, &mut written, batch);
         }
     });
     sender
 }
 
 /// Writes a batch. If it fails as a whole, each is tried alone, so that one cannot stand in the others' way.
-fn write(connection: &mut Connection, budgets: &Budgets, batch: Vec<Job>) {
-    match write_all(connection, budgets, &batch) {
+fn write(connection: &mut Connection, budgets: &RwLock<Budgets>, written: &mut u64, batch: Vec<Job>) {
+    match write_all(connection, budgets, written, &batch) {
         Ok(responses) => {
             for (job, response) in batch.into_iter().zip(responses) {
                 // A proxy that no longer listens asks again.
@@ -48,27 +48,39 @@ fn write(connection: &mut Connection, budgets: &Budgets, batch: Vec<Job>) {
                 let _ = job.reply.send(Err(error));
             }
         }
-        Err(_) => batch.into_iter().for_each(|job| write(connection, budgets, vec![job])),
+        Err(_) => batch.into_iter().for_each(|job| write(connection, budgets, written, vec![job])),
     }
 }
 
-fn write_all(connection: &mut Connection, budgets: &Budgets, batch: &[Job]) -> Result<Vec<SyncResponse>, LedgerError> {
+/// `written`: number of the budgets that are in the file. Those that are granted by get there before, or with the grant,
+/// so that a restart grants by them until policy is read again.
+fn write_all(
+    connection: &mut Connection,
+    budgets: &RwLock<Budgets>,
+    written: &mut u64,
+    batch: &[Job],
+) -> Result<Vec<SyncResponse>, LedgerError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let budgets = budgets.read().unwrap_or_else(PoisonError::into_inner).clone();
+    if budgets.number != *written {
+        schema::write_budgets(&transaction, &budgets.rules)?;
+    }
     let mut sums = Sums::default();
     let mut responses = Vec::with_capacity(batch.len());
     for Job { request, now_ms, .. } in batch {
         let stored = store_records(&transaction, request, *now_ms, &mut sums)?;
         gaps::note(&transaction, request, *now_ms, stored)?;
-        let budgets = budgets.read().unwrap_or_else(PoisonError::into_inner);
         let mut response = SyncResponse::default();
         for report in &request.leases {
-            let rule = budgets.get(&report.instance.budget);
+            let rule = budgets.rules.get(&report.instance.budget);
+            let rule = rule.filter(|rule| lease::declares(rule, &report.instance));
             response.leases.push(lease::grant(&transaction, &request.proxy, request.epoch, report, rule, *now_ms)?);
         }
         responses.push(response);
     }
     sums.store(&transaction)?;
     transaction.commit()?;
+    *written = budgets.number;
     Ok(responses)
 }
 

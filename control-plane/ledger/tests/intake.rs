@@ -139,6 +139,16 @@ async fn numbers_taken_while_a_proxy_keeps_talking_settle_too() {
 }
 
 #[tokio::test]
+async fn what_a_proxy_says_last_settles_without_another_word() {
+    let book = Book::new();
+    book.ledger.sync(says(7, 1, &[]), START).await.unwrap();
+    book.ledger.sync(says(7, 4, &[3]), START + 5_000).await.unwrap();
+    assert_eq!(proxy(&book, START + 14_999).await.missing, 0);
+    let row = proxy(&book, START + 15_000).await;
+    assert_eq!((row.missing, row.open), (2, 1));
+}
+
+#[tokio::test]
 async fn an_older_message_that_comes_late_does_not_reopen_what_was_closed() {
     let book = Book::new();
     book.ledger.sync(says(7, 9, &[8]), START).await.unwrap();

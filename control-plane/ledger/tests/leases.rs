@@ -85,6 +85,33 @@ async fn a_soft_budget_grants_what_is_wanted_and_an_unknown_one_nothing() {
 }
 
 #[tokio::test]
+async fn a_period_or_group_that_policy_does_not_have_is_granted_nothing() {
+    let book = Book::new();
+    book.ledger.set_budgets(vec![budget("ml", &["team"], 1_000, true)]);
+    assert_eq!(ask(&book, "a", 1, report("ml", &["x"], 10), 0).await, (10, false));
+    let cases = [("no label", vec![], 0), ("a label too many", vec!["x", "y"], 0), ("another start", vec!["x"], 5), ("an end", vec!["x"], 4_000_000_000_000)];
+    for (case, group, period_ms) in cases {
+        let mut asked = report("ml", &group, 10);
+        asked.instance.period_ms = period_ms;
+        assert_eq!(ask(&book, "a", 1, asked, 0).await, (0, true), "{case}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_restart_budgets_are_as_they_were_until_policy_is_read() {
+    let mut book = Book::new();
+    book.ledger.set_budgets(vec![budget("ml", &[], 1_000, true), budget("gone", &[], 1_000, true)]);
+    assert_eq!(ask(&book, "a", 1, report("ml", &[], 100), 0).await, (100, false));
+    book.ledger.set_budgets(vec![budget("ml", &[], 300, true)]);
+    assert_eq!(ask(&book, "a", 1, report("ml", &[], 200), 0).await, (200, false));
+    book.reopen();
+    assert_eq!(ask(&book, "a", 1, report("ml", &[], 600), 0).await, (300, true));
+    assert_eq!(ask(&book, "a", 1, report("gone", &[], 100), 0).await, (0, true));
+    book.ledger.set_budgets(Vec::new());
+    assert_eq!(ask(&book, "a", 1, report("ml", &[], 600), 0).await, (300, true), "unknown now: what it had");
+}
+
+#[tokio::test]
 async fn a_grant_that_the_book_lost_is_charged_all_the_same() {
     let book = Book::new();
     book.ledger.set_budgets(vec![budget("ml", &[], 1_000, true)]);
@@ -185,19 +212,27 @@ impl Process {
     }
 }
 
+/// What becomes of a report and its answer.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Arrives,
+    ArrivesTwice,
+    Lost,
+    AnswerLost,
+}
+
 #[derive(Debug, Clone)]
 enum Step {
-    Hold(usize, u64),
+    /// A request: holds an amount, and reports when the lease is short.
+    Request(usize, u64, Fate),
+    /// An answer came: a part of what was held is spent.
     Settle(usize, usize, u64),
-    /// Puts a report on the wire.
-    Send(usize),
-    /// The control plane gets a message from the wire, which may stay there to come again.
-    Receive(usize, bool),
-    /// A message is lost.
-    Lose(usize),
-    /// A proxy gets an answer, which may come again.
-    Answer(usize, bool),
-    LoseAnswer(usize),
+    /// The regular report.
+    Report(usize, Fate),
+    /// Any report that was ever sent comes once more, and its answer too.
+    ReportAgain(usize),
+    /// Any answer that was ever given comes once more.
+    AnswerAgain(usize),
     /// A proxy's process ends and another begins.
     Restart(usize),
     /// The control plane ends and begins again.
@@ -206,69 +241,124 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let fate = || {
+        prop_oneof![
+            5 => Just(Fate::Arrives),
+            1 => Just(Fate::ArrivesTwice),
+            1 => Just(Fate::Lost),
+            1 => Just(Fate::AnswerLost),
+        ]
+    };
     let step = prop_oneof![
-        6 => (0..3usize, 1..LIMIT / 8).prop_map(|(p, amount)| Step::Hold(p, amount)),
-        4 => (0..3usize, 0..4usize, 0..=100u64).prop_map(|(p, i, percent)| Step::Settle(p, i, percent)),
-        6 => (0..3usize).prop_map(Step::Send),
-        6 => (0..6usize, any::<bool>()).prop_map(|(i, again)| Step::Receive(i, again)),
-        1 => (0..6usize).prop_map(Step::Lose),
-        6 => (0..6usize, any::<bool>()).prop_map(|(i, again)| Step::Answer(i, again)),
-        1 => (0..6usize).prop_map(Step::LoseAnswer),
+        12 => (0..3usize, 1..LIMIT / 8, fate()).prop_map(|(p, amount, fate)| Step::Request(p, amount, fate)),
+        6 => (0..3usize, 0..4usize, 0..=100u64).prop_map(|(p, i, percent)| Step::Settle(p, i, percent)),
+        4 => (0..3usize, fate()).prop_map(|(p, fate)| Step::Report(p, fate)),
+        2 => any::<usize>().prop_map(Step::ReportAgain),
+        2 => any::<usize>().prop_map(Step::AnswerAgain),
         1 => (0..3usize).prop_map(Step::Restart),
         1 => Just(Step::Reopen),
-        2 => (0..4_000u64).prop_map(Step::Wait),
+        1 => (0..4_000u64).prop_map(Step::Wait),
     ];
-    proptest::collection::vec(step, 1..120)
+    proptest::collection::vec(step, 20..100)
+}
+
+/// Proxies, the control plane, and all that was ever said between them.
+struct World {
+    book: Book,
+    processes: Vec<Process>,
+    ended: Vec<Process>,
+    reports: Vec<SyncRequest>,
+    answers: Vec<(String, u64, SyncResponse)>,
+    now_ms: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let book = Book::new();
+        book.ledger.set_budgets(vec![budget("ml", &[], LIMIT, true)]);
+        let processes = (0..3).map(|index| Process::new(format!("p{index}"), 1)).collect();
+        Self { book, processes, ended: Vec::new(), reports: Vec::new(), answers: Vec::new(), now_ms: 1_000_000 }
+    }
+
+    async fn receive(&mut self, request: SyncRequest) {
+        let (name, epoch) = (request.proxy.clone(), request.epoch);
+        let answer = self.book.ledger.sync(request, self.now_ms).await.unwrap();
+        self.answers.push((name, epoch, answer));
+    }
+
+    fn answer(&self, index: usize) {
+        let (name, epoch, answer) = &self.answers[index];
+        let to = self.processes.iter().find(|process| process.name == *name && process.epoch == *epoch);
+        if let Some(process) = to {
+            process.take(answer, self.now_ms);
+        }
+    }
+
+    async fn report(&mut self, p: usize, fate: Fate) {
+        let request = self.processes[p].report(self.now_ms);
+        self.reports.push(request.clone());
+        let times = match fate {
+            Fate::Lost => return,
+            Fate::ArrivesTwice => 2,
+            Fate::Arrives | Fate::AnswerLost => 1,
+        };
+        for _ in 0..times {
+            self.receive(request.clone()).await;
+        }
+        if !matches!(fate, Fate::AnswerLost) {
+            self.answer(self.answers.len() - 1);
+        }
+    }
+
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::Request(p, amount, fate) => {
+                if self.processes[p].hold(amount, self.now_ms) == Hold::Short {
+                    self.report(p, fate).await;
+                    self.processes[p].hold(amount, self.now_ms);
+                }
+            }
+            Step::Settle(p, i, percent) => self.processes[p].settle(i, percent),
+            Step::Report(p, fate) => self.report(p, fate).await,
+            Step::ReportAgain(i) if !self.reports.is_empty() => {
+                let request = self.reports[i % self.reports.len()].clone();
+                self.receive(request).await;
+                self.answer(self.answers.len() - 1);
+            }
+            Step::AnswerAgain(i) if !self.answers.is_empty() => self.answer(i % self.answers.len()),
+            Step::Restart(p) => {
+                let next = Process::new(self.processes[p].name.clone(), self.processes[p].epoch + 1);
+                self.ended.push(std::mem::replace(&mut self.processes[p], next));
+            }
+            Step::Reopen => {
+                self.book.reopen();
+                self.book.ledger.set_budgets(vec![budget("ml", &[], LIMIT, true)]);
+            }
+            Step::Wait(ms) => self.now_ms += ms,
+            Step::ReportAgain(_) | Step::AnswerAgain(_) => {}
+        }
+    }
+
+    /// What all proxies, those that ended among them, spent and may still spend.
+    fn exposure(&self) -> u64 {
+        self.processes.iter().chain(&self.ended).map(Process::exposure).sum()
+    }
 }
 
 async fn no_double_grant(steps: Vec<Step>) {
-    let mut book = Book::new();
-    let rules = || vec![budget("ml", &[], LIMIT, true)];
-    book.ledger.set_budgets(rules());
-    let mut processes: Vec<Process> = (0..3).map(|index| Process::new(format!("p{index}"), 1)).collect();
-    let mut ended: Vec<Process> = Vec::new();
-    let (mut wire, mut answers, mut now) = (Vec::<SyncRequest>::new(), Vec::new(), 1_000_000u64);
+    let mut world = World::new();
     for step in steps {
-        match step {
-            Step::Hold(p, amount) => drop(processes[p].hold(amount, now)),
-            Step::Settle(p, i, percent) => processes[p].settle(i, percent),
-            Step::Send(p) => wire.push(processes[p].report(now)),
-            Step::Receive(i, again) if i < wire.len() => {
-                let request = if again { wire[i].clone() } else { wire.remove(i) };
-                let (name, epoch) = (request.proxy.clone(), request.epoch);
-                answers.push((name, epoch, book.ledger.sync(request, now).await.unwrap()));
-            }
-            Step::Lose(i) if i < wire.len() => drop(wire.remove(i)),
-            Step::Answer(i, again) if i < answers.len() => {
-                let (name, epoch, answer) = if again { answers[i].clone() } else { answers.remove(i) };
-                let to = processes.iter().find(|process| process.name == name && process.epoch == epoch);
-                if let Some(process) = to {
-                    process.take(&answer, now);
-                }
-            }
-            Step::LoseAnswer(i) if i < answers.len() => drop(answers.remove(i)),
-            Step::Restart(p) => {
-                let next = Process::new(processes[p].name.clone(), processes[p].epoch + 1);
-                ended.push(std::mem::replace(&mut processes[p], next));
-            }
-            Step::Reopen => {
-                book.reopen();
-                book.ledger.set_budgets(rules());
-            }
-            Step::Wait(ms) => now += ms,
-            _ => {}
-        }
-        let exposure: u64 = processes.iter().chain(&ended).map(Process::exposure).sum();
-        assert!(exposure <= LIMIT, "the proxies may spend {exposure} of {LIMIT}");
+        world.step(step).await;
+        assert!(world.exposure() <= LIMIT, "the proxies may spend {} of {LIMIT}", world.exposure());
     }
-    let row = book.ledger.budgets(now).await.unwrap().remove(0);
+    let row = world.book.ledger.budgets(world.now_ms).await.unwrap().remove(0);
     assert!(row.spent_nano_usd + row.reserved_nano_usd <= LIMIT);
-    let charged = book.number("SELECT coalesce(sum(nano_usd), 0) FROM charged");
+    let charged = world.book.number("SELECT coalesce(sum(nano_usd), 0) FROM charged");
     assert_eq!(u64::try_from(charged).unwrap(), row.spent_nano_usd + row.reserved_nano_usd, "the running sum is the sum");
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     /// Messages are lost, late, repeated and out of order, both programs restart at any step: what all proxies, those
     /// that ended among them, spent and may spend stays within the limit.
