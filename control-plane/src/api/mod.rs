@@ -32,6 +32,9 @@ const LARGEST_PAGE: u64 = 1_000;
 /// The last millisecond of the year 9999: what is beyond is no time but a slip of the unit.
 const LAST_MS: u64 = 253_402_300_799_999;
 
+/// Per cent at which a budget, by its name, is crossed.
+pub type Thresholds = Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>;
+
 /// What the API is about.
 #[derive(Clone)]
 pub struct ApiState {
@@ -44,7 +47,7 @@ pub struct ApiState {
     /// Prices in force.
     pub book: Arc<dyn Fn() -> Option<Arc<PriceBook>> + Send + Sync>,
     /// Per cent at which a budget is crossed.
-    pub thresholds: Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>,
+    pub thresholds: Thresholds,
 }
 
 /// Why a request has no answer.
