@@ -13,8 +13,10 @@ use tokio::sync::watch;
 
 /// How often others' changes are looked for.
 const POLL: Duration = Duration::from_millis(300);
-/// How much of a key is shown, to know it again.
+/// How much of a key is shown, to know it again: the prefix and six of its 43 characters.
 const SHOWN: usize = 9;
+/// Random bytes in a key.
+const RANDOM: usize = 32;
 
 /// A key as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -54,6 +56,24 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The number that the bytes are, in digits 0–9A–Za–z, as many as the largest number of that length has.
+fn base62(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    // 62 < 2⁶, and 32 bytes need 43 digits: log₆₂ 2⁸ < 1.3436.
+    let length = (bytes.len() * 13_436).div_ceil(10_000);
+    let mut number = bytes.to_vec();
+    let digits = (0..length).map(|_| {
+        let remainder = number.iter_mut().fold(0u32, |remainder, byte| {
+            let value = remainder * 256 + u32::from(*byte);
+            *byte = u8::try_from(value / 62).unwrap_or(u8::MAX);
+            value % 62
+        });
+        DIGITS.get(remainder as usize).copied().map_or('0', char::from)
+    });
+    let digits: Vec<char> = digits.collect();
+    digits.into_iter().rev().collect()
+}
+
 impl Ledger {
     /// Makes a key.
     ///
@@ -66,7 +86,7 @@ impl Ledger {
         expires_ms: Option<u64>,
         now_ms: u64,
     ) -> Result<NewKey, LedgerError> {
-        let secret = format!("{KEY_PREFIX}{}", hex(&random::<24>()?));
+        let secret = format!("{KEY_PREFIX}{}", base62(&random::<RANDOM>()?));
         let id = format!("key_{}", hex(&random::<6>()?));
         let sha256 = hex(&Sha256::digest(secret.as_bytes()));
         let prefix: String = secret.chars().take(SHOWN).collect();
@@ -96,7 +116,7 @@ impl Ledger {
                 "UPDATE keys SET revoked_ms = ?2 WHERE id = ?1 AND revoked_ms IS NULL",
                 params![id, int(now_ms)],
             )?;
-            transaction.execute("UPDATE key_changes SET number = number + 1", [])?;
+            transaction.execute("UPDATE key_changes SET number = number + ?1", [changed > 0])?;
             transaction.commit()?;
             Ok(changed > 0)
         })
@@ -171,4 +191,26 @@ pub(crate) fn watch(path: &Path) -> Result<watch::Receiver<Vec<KeyConfig>>, Ledg
         }
     });
     Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base62_is_the_number_in_as_many_digits_as_its_bytes_can_need() {
+        let cases: [(&[u8], &str); 5] = [
+            (&[0], "00"),
+            (&[61], "0z"),
+            (&[62], "10"),
+            (&[255], "47"),
+            (&[1, 0, 0], "00H32"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(base62(bytes), text, "{bytes:?}");
+        }
+        assert_eq!(base62(&[255; RANDOM]).len(), 43);
+        assert_ne!(base62(&[255; RANDOM]), base62(&[254; RANDOM]));
+        assert!(!base62(&[255; RANDOM]).starts_with('0'), "all of it fits");
+    }
 }

@@ -5,14 +5,17 @@ use purser_core::config::BudgetRule;
 use purser_core::record::Record;
 use purser_core::usage::{Quality, Tokens};
 use rusqlite::types::Value;
-use rusqlite::{params, params_from_iter, Row};
+use rusqlite::{params, params_from_iter, Connection, Row};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use utoipa::ToSchema;
 
 /// Series of a chart; what is beyond them is folded into one.
 const SERIES: usize = 12;
+
+/// The most columns of a chart; what is beyond them is left out.
+const BUCKETS: u64 = 10_000;
 
 /// What sums are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -55,7 +58,9 @@ pub enum Bucket {
 }
 
 impl Bucket {
-    fn ms(self) -> u64 {
+    /// The width, milliseconds.
+    #[must_use]
+    pub fn ms(self) -> u64 {
         match self {
             Self::Minute => 60_000,
             Self::Hour => 3_600_000,
@@ -351,7 +356,7 @@ impl Ledger {
             let bucket_ms = bucket.ms();
             let first = from_ms - from_ms % bucket_ms;
             let starts_ms: Vec<u64> =
-                (0..).map(|index| first + index * bucket_ms).take_while(|start| *start < to_ms).collect();
+                (0..BUCKETS).map(|index| first + index * bucket_ms).take_while(|start| *start < to_ms).collect();
             let sql = format!(
                 "SELECT {}, (minute_ms - ?3) / ?4, sum(nano_usd), sum(requests) FROM spend
                  WHERE minute_ms >= ?1 AND minute_ms < ?2 GROUP BY 1, 2",
@@ -425,11 +430,10 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when the book cannot be read.
     pub async fn budgets(&self, now_ms: u64) -> Result<Vec<BudgetRow>, LedgerError> {
-        let rules: Vec<BudgetRule> =
-            self.budgets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let rules = Arc::clone(&self.budgets.read().unwrap_or_else(PoisonError::into_inner).rules);
         self.read(move |connection| {
             let mut rows = Vec::new();
-            for rule in rules {
+            for rule in rules.values() {
                 let start = rule.periods_ms.iter().rev().find(|start| **start <= now_ms).copied().unwrap_or(0);
                 let end = rule.periods_ms.iter().find(|start| **start > now_ms).copied().unwrap_or(0);
                 let empty = BudgetRow {
@@ -470,10 +474,12 @@ impl Ledger {
                     one.reserved_nano_usd = one.reserved_nano_usd.saturating_add(outstanding);
                     one.proxies.push(account);
                 }
+                let refused = refused(connection, rule, start)?;
                 for one in groups.values_mut() {
                     let gone = one.spent_nano_usd.saturating_add(one.reserved_nano_usd);
                     one.left_nano_usd = one.limit_nano_usd.saturating_sub(gone);
-                    one.refused = refused(connection, &rule.name, one)?;
+                    let values: Vec<&str> = one.group.iter().flatten().map(|label| label.value.as_str()).collect();
+                    one.refused = refused.get(&values.join("\0")).copied().unwrap_or(0);
                 }
                 if groups.is_empty() {
                     rows.push(empty);
@@ -489,10 +495,11 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError`] when the book cannot be read.
-    pub async fn proxies(&self) -> Result<Vec<ProxyRow>, LedgerError> {
-        self.read(|connection| {
+    pub async fn proxies(&self, now_ms: u64) -> Result<Vec<ProxyRow>, LedgerError> {
+        self.read(move |connection| {
+            // SQLite takes the columns that are not sums from the row of the one max().
             let mut query = connection.prepare_cached(
-                "SELECT proxy, max(epoch), policy, max(reported_ms), sum(received), sum(duplicates)
+                "SELECT proxy, max(epoch), policy, reported_ms, sum(received), sum(duplicates)
                  FROM epochs GROUP BY proxy ORDER BY proxy",
             )?;
             let mut rows = query.query([])?;
@@ -500,7 +507,7 @@ impl Ledger {
             while let Some(row) = rows.next()? {
                 let proxy: String = row.get(0)?;
                 let epoch = number(row, 1)?;
-                let (missing, open) = gaps::count(connection, &proxy)?;
+                let (missing, open) = gaps::count(connection, &proxy, now_ms)?;
                 let quarantined = connection
                     .prepare_cached("SELECT count(*) FROM quarantine WHERE proxy = ?1")?
                     .query_row([&proxy], |row| number(row, 0))?;
@@ -562,15 +569,18 @@ impl Ledger {
                 add(&format!("{} =", by.column()), value.into());
             }
             let limit = filter.limit.clamp(1, 1_000);
-            let sql = format!("SELECT id, line FROM records WHERE {} ORDER BY id DESC LIMIT {limit}", clauses.join(" AND "));
+            let sql = format!("SELECT id, line FROM records WHERE {} ORDER BY id DESC LIMIT {}", clauses.join(" AND "), limit + 1);
             let mut query = connection.prepare(&sql)?;
             let mut rows = query.query(params_from_iter(values))?;
-            let (mut records, mut last) = (Vec::new(), 0);
+            let (mut records, mut last, mut next) = (Vec::new(), 0, None);
             while let Some(row) = rows.next()? {
+                if records.len() as u64 == limit {
+                    next = Some(last);
+                    break;
+                }
                 last = number(row, 0)?;
                 records.push(RecordRow::of(serde_json::from_str(&row.get::<_, String>(1)?)?));
             }
-            let next = (records.len() as u64 == limit).then_some(last);
             Ok(Records { records, next })
         })
         .await
@@ -609,18 +619,19 @@ impl Ledger {
     }
 }
 
-/// Refusals of a budget's group in its running period.
-fn refused(connection: &rusqlite::Connection, budget: &str, row: &BudgetRow) -> Result<u64, LedgerError> {
-    let mut sql = "SELECT count(*) FROM records WHERE started_ms >= ?1 AND denied_by = ?2".to_owned();
-    let mut values: Vec<Value> = vec![int(row.period.start_ms).into(), format!("Budget/{budget}").into()];
-    for GroupLabel { label, value } in row.group.iter().flatten() {
-        if purser_core::labels::NAMES.contains(&label.as_str()) {
-            values.push(value.clone().into());
-            sql.push_str(&format!(" AND {label} = ?{}", values.len()));
-        }
-    }
-    let count = connection.prepare_cached(&sql)?.query_row(params_from_iter(values), |row| number(row, 0))?;
-    Ok(count)
+/// Refusals by a budget in its running period, by the values of its group's labels.
+fn refused(connection: &Connection, rule: &BudgetRule, start_ms: u64) -> Result<BTreeMap<String, u64>, LedgerError> {
+    // Policy admits only these names, which are columns.
+    let columns: Vec<&str> =
+        purser_core::labels::NAMES.into_iter().filter(|name| rule.per.iter().any(|per| per == name)).collect();
+    let per: Vec<&str> = rule.per.iter().map(String::as_str).filter(|per| columns.contains(per)).collect();
+    let key = if per.is_empty() { "''".to_owned() } else { per.join(" || char(0) || ") };
+    let sql = format!("SELECT {key}, count(*) FROM records WHERE denied_by = ?1 AND started_ms >= ?2 GROUP BY 1");
+    let mut query = connection.prepare_cached(&sql)?;
+    let rows = query.query_map(params![format!("Budget/{}", rule.name), int(start_ms)], |row| {
+        Ok((row.get::<_, String>(0)?, number(row, 1)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 impl RecordRow {

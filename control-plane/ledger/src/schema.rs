@@ -1,7 +1,9 @@
 //! The tables, and the connections to them.
 
 use crate::LedgerError;
-use rusqlite::Connection;
+use purser_core::config::BudgetRule;
+use rusqlite::{params, Connection, Transaction};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ CREATE TABLE records (
   UNIQUE (proxy, epoch, seq)
 ) STRICT;
 CREATE INDEX records_by_time ON records (started_ms, id);
+CREATE INDEX records_by_team ON records (team, id);
+CREATE INDEX refusals ON records (denied_by, started_ms) WHERE denied_by IS NOT NULL;
 
 -- Sums by minute and labels, kept in the transaction of the records they are sums of.
 CREATE TABLE spend (
@@ -38,7 +42,8 @@ CREATE TABLE quarantine (
   reason TEXT NOT NULL, line TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- One run of a proxy's process. `settled_next` is the next sequence number as it was a while ago.
+-- One run of a proxy's process. `settled_next` is the next sequence number as it was a while ago, `next_seq` the one
+-- that will be: as it was at `next_ms`.
 CREATE TABLE epochs (
   proxy TEXT NOT NULL, epoch INTEGER NOT NULL, policy TEXT NOT NULL, reported_ms INTEGER NOT NULL,
   received INTEGER NOT NULL DEFAULT 0, duplicates INTEGER NOT NULL DEFAULT 0,
@@ -46,10 +51,10 @@ CREATE TABLE epochs (
   PRIMARY KEY (proxy, epoch)
 ) STRICT, WITHOUT ROWID;
 
--- What each VM of a process said last.
+-- What each VM of a process said last: of two messages, the one that knew of more numbers is the later.
 CREATE TABLE vms (
   proxy TEXT NOT NULL, epoch INTEGER NOT NULL, vm TEXT NOT NULL, reported_ms INTEGER NOT NULL,
-  open TEXT NOT NULL, memory_bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, sync_failures INTEGER NOT NULL,
+  next_seq INTEGER NOT NULL, open TEXT NOT NULL, memory_bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, sync_failures INTEGER NOT NULL,
   cold_waits INTEGER NOT NULL,
   PRIMARY KEY (proxy, epoch, vm)
 ) STRICT, WITHOUT ROWID;
@@ -63,6 +68,13 @@ CREATE TABLE leases (
   PRIMARY KEY (instance, proxy, epoch)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX leases_by_budget ON leases (budget, period_ms);
+CREATE INDEX leases_by_report ON leases (instance, reported_ms);
+
+-- What all proxies together took of a budget instance: spent, and granted and neither spent nor given back.
+CREATE TABLE charged (instance TEXT PRIMARY KEY, nano_usd INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+-- The budgets that leases were last granted by, as JSON.
+CREATE TABLE budgets (name TEXT PRIMARY KEY, rule TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE keys (
   id TEXT PRIMARY KEY, name TEXT NOT NULL, prefix TEXT NOT NULL, sha256 TEXT NOT NULL UNIQUE, labels TEXT NOT NULL,
@@ -82,6 +94,7 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     // A grant must be on the disk before a proxy hears of it.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "cache_size", -32_000)?;
+    connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
@@ -100,4 +113,27 @@ pub(crate) fn open(path: &Path) -> Result<Connection, LedgerError> {
     }
     transaction.commit()?;
     Ok(connection)
+}
+
+/// The budgets that leases were last granted by.
+pub(crate) fn read_budgets(connection: &Connection) -> Result<BTreeMap<String, BudgetRule>, LedgerError> {
+    let mut query = connection.prepare("SELECT name, rule FROM budgets")?;
+    let mut rows = query.query([])?;
+    let mut rules = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        rules.insert(row.get(0)?, serde_json::from_str(&row.get::<_, String>(1)?)?);
+    }
+    Ok(rules)
+}
+
+/// Puts these budgets in the place of those that were there.
+pub(crate) fn write_budgets(
+    transaction: &Transaction<'_>,
+    rules: &BTreeMap<String, BudgetRule>,
+) -> Result<(), LedgerError> {
+    transaction.execute("DELETE FROM budgets", [])?;
+    for (name, rule) in rules {
+        transaction.execute("INSERT INTO budgets VALUES (?1, ?2)", params![name, serde_json::to_string(rule)?])?;
+    }
+    Ok(())
 }

@@ -1,14 +1,13 @@
 //! The one writer. Syncs that come while a transaction is written wait for the next, together.
 
-use crate::{gaps, int, lease, Budgets, LedgerError};
+use crate::{gaps, int, lease, schema, Budgets, LedgerError};
 use purser_core::record::{Cost, Outcome, Record};
 use purser_core::sync::{SyncRequest, SyncResponse};
 use purser_core::usage::Quality;
 use rusqlite::{params, Connection, Transaction, TransactionBehavior};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
-use std::sync::mpsc;
-use std::sync::PoisonError;
+use std::sync::{mpsc, Arc, PoisonError, RwLock};
 use tokio::sync::oneshot;
 
 /// Syncs in one transaction.
@@ -22,20 +21,21 @@ pub(crate) struct Job {
 }
 
 /// Starts the writer. It ends with its last sender.
-pub(crate) fn spawn(mut connection: Connection, budgets: Budgets) -> mpsc::Sender<Job> {
+pub(crate) fn spawn(mut connection: Connection, budgets: Arc<RwLock<Budgets>>) -> mpsc::Sender<Job> {
     let (sender, jobs) = mpsc::channel::<Job>();
+    let mut written = 0;
     std::thread::spawn(move || {
         while let Ok(first) = jobs.recv() {
             let batch: Vec<Job> = std::iter::once(first).chain(jobs.try_iter().take(BATCH)).collect();
-            write(&mut connection, &budgets, batch);
+            write(&mut connection, &budgets, &mut written, batch);
         }
     });
     sender
 }
 
 /// Writes a batch. If it fails as a whole, each is tried alone, so that one cannot stand in the others' way.
-fn write(connection: &mut Connection, budgets: &Budgets, batch: Vec<Job>) {
-    match write_all(connection, budgets, &batch) {
+fn write(connection: &mut Connection, budgets: &RwLock<Budgets>, written: &mut u64, batch: Vec<Job>) {
+    match write_all(connection, budgets, written, &batch) {
         Ok(responses) => {
             for (job, response) in batch.into_iter().zip(responses) {
                 // A proxy that no longer listens asks again.
@@ -44,31 +44,43 @@ fn write(connection: &mut Connection, budgets: &Budgets, batch: Vec<Job>) {
         }
         Err(error) if batch.len() == 1 => {
             tracing::error!(%error, "a sync could not be written");
-            for job in batch {
-                let _ = job.reply.send(Err(LedgerError::Closed));
+            if let Some(job) = batch.into_iter().next() {
+                let _ = job.reply.send(Err(error));
             }
         }
-        Err(_) => batch.into_iter().for_each(|job| write(connection, budgets, vec![job])),
+        Err(_) => batch.into_iter().for_each(|job| write(connection, budgets, written, vec![job])),
     }
 }
 
-fn write_all(connection: &mut Connection, budgets: &Budgets, batch: &[Job]) -> Result<Vec<SyncResponse>, LedgerError> {
+/// `written`: number of the budgets that are in the file. Those that are granted by get there before, or with the grant,
+/// so that a restart grants by them until policy is read again.
+fn write_all(
+    connection: &mut Connection,
+    budgets: &RwLock<Budgets>,
+    written: &mut u64,
+    batch: &[Job],
+) -> Result<Vec<SyncResponse>, LedgerError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let budgets = budgets.read().unwrap_or_else(PoisonError::into_inner).clone();
+    if budgets.number != *written {
+        schema::write_budgets(&transaction, &budgets.rules)?;
+    }
     let mut sums = Sums::default();
     let mut responses = Vec::with_capacity(batch.len());
     for Job { request, now_ms, .. } in batch {
         let stored = store_records(&transaction, request, *now_ms, &mut sums)?;
         gaps::note(&transaction, request, *now_ms, stored)?;
-        let budgets = budgets.read().unwrap_or_else(PoisonError::into_inner);
         let mut response = SyncResponse::default();
         for report in &request.leases {
-            let rule = budgets.get(&report.instance.budget);
+            let rule = budgets.rules.get(&report.instance.budget);
+            let rule = rule.filter(|rule| lease::declares(rule, &report.instance));
             response.leases.push(lease::grant(&transaction, &request.proxy, request.epoch, report, rule, *now_ms)?);
         }
         responses.push(response);
     }
     sums.store(&transaction)?;
     transaction.commit()?;
+    *written = budgets.number;
     Ok(responses)
 }
 
@@ -120,6 +132,12 @@ fn store_records(
         ])?;
         if changed == 0 {
             stored.known += 1;
+            let same: bool = transaction
+                .prepare_cached("SELECT line = ?4 FROM records WHERE proxy = ?1 AND epoch = ?2 AND seq = ?3")?
+                .query_row(params![record.proxy, int(record.epoch), int(record.seq), line.get()], |row| row.get(0))?;
+            if !same {
+                quarantine(transaction, request, now_ms, line, "another record of the same number is in the book")?;
+            }
         } else {
             stored.new += 1;
             sums.add(&record, labels);
@@ -128,12 +146,30 @@ fn store_records(
     Ok(stored)
 }
 
+/// The largest amount in a record, 10⁶ USD, and the largest count of tokens: what is above is no measurement, and sums
+/// of millions of records stay within what SQLite counts.
+const AMOUNT_MAX: u64 = 1_000_000_000_000_000;
+const TOKENS_MAX: u64 = 1_000_000_000_000;
+/// The latest time, the year 5138, and the largest number: what JSON's readers hold exactly.
+const TIME_MAX: u64 = 100_000_000_000_000;
+pub(crate) const SEQ_MAX: u64 = 1 << 53;
+
 fn read(line: &RawValue, request: &SyncRequest) -> Result<Record, String> {
     let record: Record = serde_json::from_str(line.get()).map_err(|error| error.to_string())?;
     if (record.proxy.as_str(), record.epoch) != (request.proxy.as_str(), request.epoch) {
         return Err("a record of another proxy or epoch".to_owned());
     }
-    Ok(record)
+    let tokens = record.usage.map(|usage| usage.tokens.total()).unwrap_or(0);
+    let within = [
+        ("seq", record.seq, 1, SEQ_MAX),
+        ("started_ms", record.started_ms, 0, TIME_MAX),
+        ("cost.nano_usd", record.cost.amount().unwrap_or_default().0, 0, AMOUNT_MAX),
+        ("usage.tokens", tokens, 0, TOKENS_MAX),
+    ];
+    match within.into_iter().find(|(_, value, least, most)| value < least || value > most) {
+        Some((name, value, least, most)) => Err(format!("{name} is {value}, outside {least}..={most}")),
+        None => Ok(record),
+    }
 }
 
 fn quarantine(
@@ -193,7 +229,8 @@ impl Sums {
         let sum = self.0.entry((minute_ms, labels)).or_default();
         sum.requests += 1;
         sum.refused += u64::from(record.outcome == Outcome::Denied);
-        sum.failed += u64::from(record.outcome == Outcome::Failed || record.status >= 500);
+        let failed = record.outcome == Outcome::Failed || record.status >= 500;
+        sum.failed += u64::from(failed && record.outcome != Outcome::Denied);
         sum.unpriced += u64::from(record.cost == Cost::Unpriced);
         sum.unmetered += u64::from(record.cost == Cost::Unmetered);
         sum.nano_usd = sum.nano_usd.saturating_add(record.cost.amount().unwrap_or_default().0);

@@ -27,8 +27,38 @@ impl ErrorBody {
     }
 }
 
+/// All of a time.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SummaryAnswer(pub(crate) Summary);
+pub(crate) struct SummaryAnswer {
+    /// From this minute, milliseconds since 1970.
+    from_ms: u64,
+    /// Up to this time, not in it.
+    to_ms: u64,
+    /// What was spent.
+    spend_nano_usd: u64,
+    /// Exchanges, refused ones among them.
+    requests: u64,
+    /// Refused by us.
+    refused: u64,
+    /// Without an answer, or with a provider's error.
+    failed: u64,
+    /// Answered by a model without a price.
+    unpriced: u64,
+    /// Answered in a way that could not be read.
+    unmetered: u64,
+    /// Whose usage is partial or estimated.
+    estimated: u64,
+    /// What was used, by kind; a kind that was not is 0.
+    tokens: BTreeMap<&'static str, u64>,
+}
+
+impl From<Summary> for SummaryAnswer {
+    fn from(sums: Summary) -> Self {
+        let Summary { from_ms, to_ms, spend_nano_usd, requests, refused, failed, unpriced, unmetered, estimated, tokens } = sums;
+        let tokens = Kind::ALL.into_iter().map(|kind| (kind.name(), tokens.get(kind))).collect();
+        Self { from_ms, to_ms, spend_nano_usd, requests, refused, failed, unpriced, unmetered, estimated, tokens }
+    }
+}
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SpendAnswer(pub(crate) Spend);

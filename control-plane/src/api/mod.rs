@@ -1,6 +1,8 @@
 //! The JSON API for people and programs: `/api/v1`, described by `/api/openapi.json`.
 
 mod answer;
+#[cfg(test)]
+mod tests;
 
 pub use answer::{ConfigView, KeyList, PolicyView, ProxyAnswer, RolloutAnswer};
 
@@ -8,13 +10,14 @@ use crate::now_ms;
 use answer::{
     BudgetAnswer, BudgetList, ErrorBody, ProxyList, RecordAnswer, RecordList, SpendAnswer, SummaryAnswer, TopList,
 };
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::http::request::Parts;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use purser_core::pricing::PriceBook;
+use purser_core::record::Outcome;
 use purser_ledger::{Bucket, By, Ledger, LedgerError, RecordFilter};
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
@@ -24,6 +27,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 const DAY_MS: u64 = 86_400_000;
+/// Rows of one answer.
+const LARGEST_PAGE: u64 = 1_000;
+/// The last millisecond of the year 9999: what is beyond is no time but a slip of the unit.
+const LAST_MS: u64 = 253_402_300_799_999;
 
 /// Per cent at which a budget, by its name, is crossed.
 pub type Thresholds = Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>;
@@ -71,6 +78,12 @@ impl IntoResponse for ApiError {
     }
 }
 
+impl ApiError {
+    fn bad(message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::Bad { message: message.into(), fix: fix.into() }
+    }
+}
+
 /// Query parameters, with an error that names the fix.
 struct Params<T>(T);
 
@@ -79,9 +92,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
-        let Query(it) = query.map_err(|error| ApiError::Bad {
-            message: error.body_text(),
-            fix: "mind the parameters' names and types: see /api/openapi.json".to_owned(),
+        let Query(it) = query.map_err(|error| {
+            ApiError::bad(error.body_text(), "mind the parameters' names and types: see /api/openapi.json")
         })?;
         Ok(Self(it))
     }
@@ -96,16 +108,33 @@ struct Time {
     to_ms: Option<u64>,
 }
 
-/// From and to, to the minute.
-fn range(from_ms: Option<u64>, to_ms: Option<u64>) -> Result<(u64, u64), ApiError> {
-    let to = to_ms.unwrap_or_else(|| now_ms().saturating_add(60_000));
-    let from = from_ms.unwrap_or(to.saturating_sub(DAY_MS));
-    let from = from - from % 60_000;
-    if from >= to {
-        let (message, fix) = ("from_ms is not before to_ms".to_owned(), "swap them, or leave them out".to_owned());
-        return Err(ApiError::Bad { message, fix });
+/// A number in bounds, or the default.
+fn bounded(name: &str, given: Option<u64>, default: u64, most: u64) -> Result<u64, ApiError> {
+    let number = given.unwrap_or(default);
+    if (1..=most).contains(&number) {
+        return Ok(number);
     }
-    Ok((from, to))
+    Err(ApiError::bad(format!("{name} is {number}"), format!("{name} is from 1 to {most}")))
+}
+
+/// A time, when it can be one.
+fn moment(name: &str, given: Option<u64>) -> Result<Option<u64>, ApiError> {
+    match given {
+        Some(ms) if ms > LAST_MS => {
+            Err(ApiError::bad(format!("{name} is {ms}: beyond the year 9999"), "times are in milliseconds since 1970"))
+        }
+        given => Ok(given),
+    }
+}
+
+/// From and to; from the start of a minute on, which is the finest that sums are kept.
+fn range(from_ms: Option<u64>, to_ms: Option<u64>) -> Result<(u64, u64), ApiError> {
+    let to = moment("to_ms", to_ms)?.unwrap_or_else(|| now_ms().saturating_add(60_000));
+    let from = moment("from_ms", from_ms)?.unwrap_or(to.saturating_sub(DAY_MS));
+    if from >= to {
+        return Err(ApiError::bad("from_ms is not before to_ms", "swap them, or leave them out"));
+    }
+    Ok((from - from % 60_000, to))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -139,9 +168,12 @@ struct RecordParams {
     limit: Option<u64>,
     /// `next` of the page before.
     before: Option<u64>,
+    org: Option<String>,
     team: Option<String>,
     user: Option<String>,
     feature: Option<String>,
+    environment: Option<String>,
+    workload: Option<String>,
     provider: Option<String>,
     model: Option<String>,
     /// complete, aborted, denied or failed.
@@ -152,7 +184,7 @@ struct RecordParams {
 #[utoipa::path(get, path = "/api/v1/summary", params(Time), responses((status = 200, body = SummaryAnswer), (status = 400, body = ErrorBody)))]
 async fn summary(State(state): State<ApiState>, Params(time): Params<Time>) -> Result<Json<SummaryAnswer>, ApiError> {
     let (from, to) = range(time.from_ms, time.to_ms)?;
-    Ok(Json(SummaryAnswer(state.ledger.summary(from, to).await?)))
+    Ok(Json(state.ledger.summary(from, to).await?.into()))
 }
 
 /// Spend over time, stacked.
@@ -166,8 +198,7 @@ async fn spend(State(state): State<ApiState>, Params(params): Params<SpendParams
         Bucket::Day => DAY_MS,
     };
     if (to - from) / width > 2_000 {
-        let (message, fix) = ("more than 2,000 columns".to_owned(), "a wider `bucket`, or a shorter time".to_owned());
-        return Err(ApiError::Bad { message, fix });
+        return Err(ApiError::bad("more than 2,000 columns", "a wider `bucket`, or a shorter time"));
     }
     Ok(Json(SpendAnswer(state.ledger.spend(from, to, params.by.unwrap_or(By::Team), bucket).await?)))
 }
@@ -176,7 +207,7 @@ async fn spend(State(state): State<ApiState>, Params(params): Params<SpendParams
 #[utoipa::path(get, path = "/api/v1/top", params(TopParams), responses((status = 200, body = TopList), (status = 400, body = ErrorBody)))]
 async fn top(State(state): State<ApiState>, Params(params): Params<TopParams>) -> Result<Json<TopList>, ApiError> {
     let (from, to) = range(params.from_ms, params.to_ms)?;
-    let limit = params.limit.unwrap_or(20).clamp(1, 1_000);
+    let limit = bounded("limit", params.limit, 20, LARGEST_PAGE)?;
     Ok(Json(TopList { rows: state.ledger.top(from, to, params.by.unwrap_or(By::Team), limit).await? }))
 }
 
@@ -195,7 +226,7 @@ async fn budgets(State(state): State<ApiState>) -> Result<Json<BudgetList>, ApiE
 #[utoipa::path(get, path = "/api/v1/proxies", responses((status = 200, body = ProxyList)))]
 async fn proxies(State(state): State<ApiState>) -> Result<Json<ProxyList>, ApiError> {
     let mut known = (state.proxies)();
-    for row in state.ledger.proxies().await? {
+    for row in state.ledger.proxies(now_ms()).await? {
         match known.iter_mut().find(|one| one.report.proxy == row.proxy) {
             Some(one) => one.report = row,
             None => known.push(ProxyAnswer { report: row, ..ProxyAnswer::default() }),
@@ -209,23 +240,26 @@ async fn proxies(State(state): State<ApiState>) -> Result<Json<ProxyList>, ApiEr
 #[utoipa::path(get, path = "/api/v1/records", params(RecordParams), responses((status = 200, body = RecordList), (status = 400, body = ErrorBody)))]
 async fn records(State(state): State<ApiState>, Params(params): Params<RecordParams>) -> Result<Json<RecordList>, ApiError> {
     let labels = [
+        (By::Org, params.org),
         (By::Team, params.team),
         (By::User, params.user),
         (By::Feature, params.feature),
+        (By::Environment, params.environment),
+        (By::Workload, params.workload),
         (By::Provider, params.provider),
         (By::Model, params.model),
     ];
-    if let Some(outcome) = params.outcome.as_deref().filter(|it| !["complete", "aborted", "denied", "failed"].contains(it)) {
-        let message = format!("no outcome `{outcome}`");
-        return Err(ApiError::Bad { message, fix: "one of complete, aborted, denied, failed".to_owned() });
+    let outcomes = [Outcome::Complete, Outcome::Aborted, Outcome::Denied, Outcome::Failed].map(Outcome::name);
+    if let Some(outcome) = params.outcome.as_deref().filter(|it| !outcomes.contains(it)) {
+        return Err(ApiError::bad(format!("no outcome `{outcome}`"), format!("one of {}", outcomes.join(", "))));
     }
     let filter = RecordFilter {
-        limit: params.limit.unwrap_or(50),
+        limit: bounded("limit", params.limit, 50, LARGEST_PAGE)?,
         before: params.before,
         equal: labels.into_iter().filter_map(|(by, value)| Some((by, value?))).collect(),
         outcome: params.outcome,
-        from_ms: params.from_ms,
-        to_ms: params.to_ms,
+        from_ms: moment("from_ms", params.from_ms)?,
+        to_ms: moment("to_ms", params.to_ms)?,
     };
     Ok(Json(RecordList(state.ledger.records(filter).await?)))
 }
@@ -233,8 +267,14 @@ async fn records(State(state): State<ApiState>, Params(params): Params<RecordPar
 /// One record, as it was stored, and the price that it was priced with.
 #[utoipa::path(get, path = "/api/v1/records/{proxy}/{epoch}/{seq}",
     params(("proxy" = String, Path), ("epoch" = u64, Path), ("seq" = u64, Path)),
-    responses((status = 200, body = RecordAnswer), (status = 404, body = ErrorBody)))]
-async fn record(State(state): State<ApiState>, Path((proxy, epoch, seq)): Path<(String, u64, u64)>) -> Result<Json<RecordAnswer>, ApiError> {
+    responses((status = 200, body = RecordAnswer), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody)))]
+async fn record(
+    State(state): State<ApiState>,
+    id: Result<Path<(String, u64, u64)>, PathRejection>,
+) -> Result<Json<RecordAnswer>, ApiError> {
+    let Path((proxy, epoch, seq)) = id.map_err(|error| {
+        ApiError::bad(error.body_text(), "a record's id is proxy/epoch/seq: see /api/v1/records")
+    })?;
     let found = state.ledger.record(proxy, epoch, seq).await?.ok_or_else(|| ApiError::NotFound("such record".into()))?;
     let book = (state.book)();
     Ok(Json(RecordAnswer::new(found, book.as_deref())))
@@ -254,8 +294,14 @@ async fn keys(State(state): State<ApiState>) -> Result<Json<KeyList>, ApiError> 
     Ok(Json(KeyList { keys: state.ledger.keys().await? }))
 }
 
+/// Whether the control plane is up.
+#[utoipa::path(get, path = "/healthz", responses((status = 200, body = String)))]
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
 #[derive(OpenApi)]
-#[openapi(info(title = "Purser", description = "Who spent what on which model, and what is left. Money is in nano-USD, times in milliseconds since 1970."))]
+#[openapi(components(schemas(Bucket, By)), info(title = "Purser", description = "Who spent what on which model, and what is left. Money is in nano-USD, times in milliseconds since 1970."))]
 struct Document;
 
 /// All routes, with their description.
@@ -270,10 +316,10 @@ pub fn router(state: ApiState) -> Router {
         .routes(routes!(record))
         .routes(routes!(policy))
         .routes(routes!(keys))
+        .routes(routes!(healthz))
         .split_for_parts();
     let document = Arc::new(document);
     router
         .with_state(state)
-        .route("/healthz", axum::routing::get(|| async { "ok\n" }))
         .route("/api/openapi.json", axum::routing::get(move || std::future::ready(Json(Arc::clone(&document)))))
 }

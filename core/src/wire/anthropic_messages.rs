@@ -16,8 +16,9 @@ use crate::usage::Tokens;
 pub const MESSAGE_TOKENS: u64 = 4;
 /// Tokens that open the answer, once; from the same counts.
 pub const PRIMING_TOKENS: u64 = 3;
-/// Tokens of the system prompt that comes with tools: 159 to 530 with Claude 3, 346 with Claude 4.
-/// <https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing> (read 2026-11-23)
+/// Tokens of the system prompt that comes with tools: 159 to 530 with Claude 3
+/// (<https://docs.anthropic.com/en/docs/tool-use-pricing-and-tokens>, read 2026-11-24), 346 with Claude 4 as users of it
+/// report.
 pub const TOOLS_TOKENS: u64 = 346;
 /// Per cent of minified JSON's tokens that tool definitions count as.
 pub const SCHEMA_PERCENT: u64 = 100;

@@ -339,9 +339,6 @@ impl RequestScanner {
         if scan.model.is_empty() {
             return Err(RequestError::NoModel);
         }
-        if scan.model.is_empty() {
-            return Err(RequestError::WrongType { field: "model", want: "a string that names a model" });
-        }
         let (message, priming, tools, name) = match scan.api {
             Api::OpenAiChat => {
                 use openai_chat::{MESSAGE_TOKENS, NAME_TOKENS, PRIMING_TOKENS, TOOLS_TOKENS};
@@ -660,8 +657,8 @@ pub struct Edits {
 /// The body with `edits`, in one copy; all else byte for byte as it was.
 ///
 /// A value that is there is replaced where it stands, one that is missing comes after the opening brace. Where OpenAI's
-/// cap is missing, it goes by `max_completion_tokens`; with Mistral's models by `max_tokens`, the only one that their
-/// API takes (<https://docs.mistral.ai/api/>, read 2026-11-23).
+/// cap is missing, it goes by `max_completion_tokens`; with Mistral's models by `max_tokens`, its name in their API
+/// reference.
 #[must_use]
 pub fn rewrite(api: Api, body: &[u8], spans: &Spans, edits: &Edits) -> Vec<u8> {
     let mut changes: Vec<(Span, String)> = Vec::new();

@@ -22,6 +22,8 @@ use crate::usage::{Quality, Usage};
 /// Most bytes of an event that wait for its end. The event that brings usage has less than a thousand.
 pub const HELD_MAX: usize = 16 << 10;
 const MODEL_MAX: usize = 256;
+/// Byte order mark.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// What goes to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +101,8 @@ pub(super) enum Said {
 #[derive(Debug)]
 pub struct ResponseMeter {
     shape: Shape,
+    /// How much of a byte order mark came.
+    mark: usize,
     event_stream: bool,
     json: bool,
     inflater: Option<Inflater>,
@@ -136,6 +140,7 @@ impl ResponseMeter {
         let strip = strip_usage && coding == Coding::Identity && shape == Shape::Unknown;
         Self {
             shape,
+            mark: 0,
             event_stream: content_type.contains("event-stream"),
             json: content_type.contains("json"),
             inflater: Inflater::new(coding),
@@ -163,17 +168,34 @@ impl ResponseMeter {
     }
 
     fn read(&mut self, chunk: &[u8], last: bool) -> Passed {
+        let mut text = chunk;
         if self.shape == Shape::Unknown {
-            self.shape = self.shape_of(chunk);
+            text = self.after_mark(chunk);
+            self.shape = self.shape_of(text);
         }
         match self.shape {
-            Shape::Events => self.read_events(chunk, last),
-            Shape::Json => {
-                self.body.reader.push(chunk, &mut self.body.answer);
-                Passed::Unchanged
-            }
-            Shape::Unread | Shape::Unknown => Passed::Unchanged,
+            // What tells no shape yet may be the start of an event.
+            Shape::Events | Shape::Unknown => return self.read_events(chunk, last),
+            Shape::Json => self.body.reader.push(text, &mut self.body.answer),
+            Shape::Unread => {}
         }
+        match self.strip.take() {
+            Some(strip) if !strip.held.is_empty() => Passed::Replaced([&strip.held, chunk].concat()),
+            _ => Passed::Unchanged,
+        }
+    }
+
+    /// A piece without what it has of a byte order mark. The decoder of events knows of it, the reader of JSON does not.
+    fn after_mark<'a>(&mut self, chunk: &'a [u8]) -> &'a [u8] {
+        let left = MARK.get(self.mark..).unwrap_or_default();
+        let more = chunk.iter().zip(left).take_while(|(byte, mark)| byte == mark).count();
+        self.mark = self.mark.saturating_add(more);
+        let text = chunk.get(more..).unwrap_or_default();
+        if !text.is_empty() {
+            // A mark stands at the very start.
+            self.mark = MARK.len();
+        }
+        text
     }
 
     fn shape_of(&mut self, chunk: &[u8]) -> Shape {
@@ -181,8 +203,8 @@ impl ResponseMeter {
         match first {
             None => Shape::Unknown,
             Some(b'{' | b'[') => Shape::Json,
-            // A field of an event: `data`, `event`, `id`, `retry`, a comment; or a byte order mark.
-            Some(b'd' | b'e' | b'i' | b'r' | b':' | 0xEF) => Shape::Events,
+            // A field of an event: `data`, `event`, `id`, `retry`, or a comment.
+            Some(b'd' | b'e' | b'i' | b'r' | b':') => Shape::Events,
             Some(_) if self.event_stream => Shape::Events,
             Some(_) if self.json => Shape::Json,
             Some(_) => {

@@ -188,10 +188,13 @@ fn a_body_is_read_by_its_shape() {
     let unended = events.trim_end().to_owned();
     let no_done = stream(&[CHUNK, STOP, USAGE]).trim_end().to_owned();
     let spaced = format!("\n \n{json}");
-    let bodies = [json, &spaced, &events, &crlf, &comment, &bom, &unended, &no_done];
+    let marked = format!("\u{FEFF}{json}");
+    let bodies = [json, &spaced, &marked, &events, &crlf, &comment, &bom, &unended, &no_done];
     for body in bodies {
-        for content_type in [JSON, EVENTS, "text/plain", ""] {
-            let facts = openai(content_type, body, true);
+        for (content_type, size) in [(JSON, 1), (EVENTS, 2), ("text/plain", 3), ("", body.len())] {
+            let meter = ResponseMeter::new(Api::OpenAiChat, 200, content_type, "", true);
+            let pieces: Vec<&[u8]> = body.as_bytes().chunks(size).collect();
+            let facts = read_pieces(meter, &pieces, true).facts;
             assert_eq!(facts.usage.map(|usage| usage.tokens), Some(tokens(9, 0, 0, 0, 5)), "{content_type} {body:?}");
             assert_eq!(facts.problems, [], "{content_type} {body:?}");
         }
@@ -332,11 +335,12 @@ proptest! {
     /// Whatever comes, all of it goes out but for whole events that bring usage.
     #[test]
     fn no_bytes_make_it_panic_or_get_lost(
-        bytes in proptest::collection::vec(any::<u8>(), 0..120), coding in "(|gzip|deflate|br)", status in 199u16..301,
+        start in "(\u{FEFF}|\u{FEFF}?[ \n]{0,3})[\\[{:dx]?", rest in proptest::collection::vec(any::<u8>(), 0..120), coding in "(|gzip|deflate|br)", status in 199u16..301,
         cut in any::<usize>(), anthropic: bool,
     ) {
         let api = if anthropic { Api::AnthropicMessages } else { Api::OpenAiChat };
-        let (head, tail) = bytes.split_at(cut % (bytes.len() + 1));
+        let bytes = [start.as_bytes(), &rest].concat();
+        let (head, tail) = bytes.split_at(cut % (bytes.len().min(8) + 1));
         let read = read_pieces(ResponseMeter::new(api, status, "", &coding, true), &[head, tail], true);
         prop_assert_eq!(read.out, bytes);
     }
