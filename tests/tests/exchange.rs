@@ -241,8 +241,8 @@ async fn whatever_goes_wrong_is_seen_and_nothing_hangs() {
     assert_eq!(rows.len(), 8, "{rows:#?}");
     assert_eq!(find(&|row| row["status"] == 500 && row["cost_status"] == "none"), 1);
     assert!(find(&|row| row["outcome"] == "aborted" || row["outcome"] == "failed") >= 4, "{rows:#?}");
-    assert!(find(&|row| row["cost_status"] == "unmetered") >= 1, "the truncated answer: {rows:#?}");
-    assert_eq!(find(&|row| row["quality"] == "estimated"), 1, "the stream without usage: {rows:#?}");
+    assert!(find(&|row| row["cost_status"] == "unmetered") >= 1, "the one without an answer: {rows:#?}");
+    assert_eq!(find(&|row| row["quality"] == "estimated"), 2, "the truncated one and the one without usage: {rows:#?}");
     assert!(find(&|row| row["quality"] == "partial" && row["nano_usd"].as_u64() > Some(0)) >= 2, "{rows:#?}");
     let proxies = world.api("proxies").await.unwrap();
     assert_eq!(proxies["proxies"][0]["missing"], 0);
