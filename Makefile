@@ -51,12 +51,18 @@ check: tools dashboard ## Lints, no warnings
 test-unit: dashboard ## Unit tables, properties and recorded traffic; no Envoy
 	cargo test --locked --workspace --exclude purser-filter --exclude purser-tests
 
-test-fuzz: ## Each parser for a few seconds, from the seeds
-	fuzz/smoke.sh 3
+test-fuzz: ## Each parser for a few seconds, from the seeds (all targets: fuzz/smoke.sh)
+	fuzz/smoke.sh 3 json sse request_scanner rewrite
 
 test-e2e: tools filter dashboard ## The built filter in real Envoys, with the real control plane, against the stand-in provider
 	cargo build --locked -p purser
 	PURSER_BIN=$(CURDIR)/target/debug/purser cargo test --locked -p purser-tests -- --test-threads 1 --nocapture
+
+test-wasm: tools ## The engine's readers as wasm32, under Node (installs a runner: minutes the first time)
+	@test -x $(TOOLS)/wasm-bindgen/bin/wasm-bindgen-test-runner || { echo "installing the wasm-bindgen test runner into .tools"; \
+	  cargo install --quiet wasm-bindgen-cli --version 0.2.130 --bin wasm-bindgen-test-runner --root $(TOOLS)/wasm-bindgen; }
+	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(TOOLS)/wasm-bindgen/bin/wasm-bindgen-test-runner \
+	  cargo test --locked -p purser-core --target wasm32-unknown-unknown --test wasm
 
 test-dashboard: dashboard ## The dashboard's own unit tests
 	npm run --prefix $(DASHBOARD) --silent test
@@ -101,5 +107,5 @@ help: ## List the targets, one line each
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} \
 	  /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run demo build filter dashboard test check test-unit test-fuzz test-e2e test-dashboard test-browser overshoot \
+.PHONY: run demo build filter dashboard test check test-unit test-fuzz test-wasm test-e2e test-dashboard test-browser overshoot \
   bench bench-core bench-ledger bench-envoy tools help

@@ -4,12 +4,14 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-5}
+read -ra targets <<<"${*:2}"
+[ "${#targets[@]}" -gt 0 ] || targets=(json sse request_scanner rewrite response_meter)
 cargo build --quiet --release --locked
 bin=$(echo target/*/release)
-for target in json sse request_scanner rewrite response_meter; do
+for target in "${targets[@]}"; do
   mkdir -p "corpus/$target" "artifacts/$target"
   log=artifacts/$target.log
-  if "$bin/$target" -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=1024 \
+  if "$bin/$target" -max_total_time="$seconds" -max_len=4096 -seed=1 -timeout=5 -rss_limit_mb=1024 \
     -artifact_prefix="artifacts/$target/" "corpus/$target" "seeds/$target" 2>"$log"; then
     echo "$target: $(grep '^Done' "$log")"
   else
