@@ -85,7 +85,7 @@ bench-ledger: ## Records a second into SQLite
 	cargo run --release --locked -p purser-ledger --example intake
 
 bench-envoy: build ## CPU of Envoy a request, with the filter and without, in one run
-	cargo run --release --locked -p purser-tests --bin load
+	PURSER_BIN=$(CURDIR)/$(PURSER) cargo run --release --locked -p purser-tests --bin load
 
 ##@ Tools
 tools: $(TOOLS)/rust-targets $(ENVOY_INSTALLED) ## What the other targets need: Rust targets, Envoy

@@ -67,6 +67,8 @@ pub struct World {
     http: SocketAddr,
     proxies: SocketAddr,
     gateway: u16,
+    /// Worker threads of each Envoy.
+    workers: usize,
     /// For requests; it keeps no more connections than it must.
     pub client: reqwest::Client,
 }
@@ -77,6 +79,14 @@ impl World {
     /// # Errors
     /// When something does not start.
     pub async fn start(policies: &str, envoys: usize) -> Result<Self> {
+        Self::start_with(policies, envoys, 2).await
+    }
+
+    /// As [`World::start`], each Envoy with this many worker threads.
+    ///
+    /// # Errors
+    /// When something does not start.
+    pub async fn start_with(policies: &str, envoys: usize, workers: usize) -> Result<Self> {
         let folder = TempDir::new()?;
         let stand_in = StandIn::start(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         std::fs::create_dir_all(folder.path().join("policies"))?;
@@ -91,6 +101,7 @@ impl World {
             http: local(free_port()?),
             proxies: local(free_port()?),
             gateway: free_port()?,
+            workers,
             client,
             folder,
         };
@@ -178,7 +189,7 @@ impl World {
         let child = Command::new(program("PURSER_ENVOY", &[".tools/envoy/envoy/_bin/envoy"], "tools")?)
             .arg("--config-path")
             .arg(config)
-            .args(["--use-dynamic-base-id", "--log-level", "warning", "--concurrency", "2"])
+            .args(["--use-dynamic-base-id", "--log-level", "warning", "--concurrency", &self.workers.to_string()])
             .stdout(self.log(&format!("envoy-{index}.log"))?)
             .stderr(self.log(&format!("envoy-{index}.log"))?)
             .spawn()?;
@@ -248,7 +259,7 @@ impl World {
         let child = Command::new(program("PURSER_ENVOY", &[".tools/envoy/envoy/_bin/envoy"], "tools")?)
             .arg("--config-path")
             .arg(path)
-            .args(["--use-dynamic-base-id", "--log-level", "warning", "--concurrency", "2"])
+            .args(["--use-dynamic-base-id", "--log-level", "warning", "--concurrency", &self.workers.to_string()])
             .stdout(self.log("plain.out")?)
             .stderr(self.log("plain.out")?)
             .spawn()?;
