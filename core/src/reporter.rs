@@ -102,14 +102,19 @@ impl Reporter {
         Some(text)
     }
 
+    /// Whether a whole batch waits.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.queue_bytes >= BATCH_MAX_BYTES
+    }
+
     /// Whether to sync now.
     #[must_use]
     pub fn is_due(&self, now_ms: u64, interval_ms: u64) -> bool {
         // Exchanges under way are told too: their numbers are not missing.
         let something = !self.queue.is_empty() || !self.leases.is_empty() || !self.open.is_empty();
-        let full = self.queue_bytes >= BATCH_MAX_BYTES;
         let waited = now_ms.saturating_sub(self.synced_ms) >= interval_ms;
-        self.in_flight.is_none() && something && (self.urgent || full || waited)
+        self.in_flight.is_none() && something && (self.urgent || self.is_full() || waited)
     }
 
     /// The body of the next sync; a second one is not due until [`Self::acknowledged`] or [`Self::failed`].

@@ -177,9 +177,13 @@ impl Vm {
             return;
         }
         self.ask(root_id, &sync);
-        if !self.reporter.borrow().is_due(now_ms, sync.interval_ms) {
-            return;
+        if self.reporter.borrow().is_due(now_ms, sync.interval_ms) {
+            self.sync(&sync);
         }
+    }
+
+    /// Starts a regular sync. The answer comes to the active context: the root.
+    fn sync(&self, sync: &SyncConfig) {
         let body = self.with_host(|host| {
             let mut reporter = self.reporter.borrow_mut();
             reporter.sync(host.store, host.proxy, &self.version(), host::memory_bytes(), host.now_ms)
@@ -201,6 +205,10 @@ impl Vm {
         match answer(body_size) {
             Some(response) => {
                 self.with_host(|host| self.reporter.borrow_mut().acknowledged(host.store, &response, host.now_ms));
+                // Under load the ticks alone are too few to keep up.
+                if self.reporter.borrow().is_full() {
+                    self.sync(&self.sync_config());
+                }
             }
             None => self.reporter.borrow_mut().failed(),
         }
