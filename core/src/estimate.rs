@@ -126,13 +126,22 @@ pub fn family(model: &str) -> Family {
         ("qwq", Family::Qwen),
         ("gpt-3.5", Family::Cl100k),
     ];
-    if let Some((_, version)) = model.split_once("claude") {
+    if let Some(version) = after(model, "claude") {
         return claude(version);
     }
     // `gpt-4` and `gpt-4-turbo`, but not `gpt-4o` or `gpt-4.1`.
-    let gpt_4 = model.split_once("gpt-4").is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('-'));
-    let named = NAMES.iter().find(|(name, _)| model.contains(name)).map(|(_, family)| *family);
-    if gpt_4 { Family::Cl100k } else { named.unwrap_or(Family::O200k) }
+    if after(model, "gpt-4").is_some_and(|rest| rest.is_empty() || rest.starts_with('-')) {
+        return Family::Cl100k;
+    }
+    let named = NAMES.iter().find(|(name, _)| after(model, name).is_some());
+    named.map_or(Family::O200k, |(_, family)| *family)
+}
+
+/// What stands after the first `name` in `model`. For names this short a plain comparison at each place is faster than
+/// the standard library's search, which first prepares one.
+fn after<'a>(model: &'a str, name: &str) -> Option<&'a str> {
+    let at = model.as_bytes().windows(name.len()).position(|part| part == name.as_bytes())?;
+    model.get(at.saturating_add(name.len())..)
 }
 
 /// By the first two small numbers of the name: `-3-5-haiku`, `-sonnet-4-5-20250929`, `-opus-4@20250514`. A name without
@@ -214,7 +223,7 @@ impl Features {
                 let (before, after) = self.extend(Run::Digits, length);
                 self.digits = self.digits.saturating_add(length);
                 // Each started group of three.
-                self.ascii(after.div_ceil(3).saturating_sub(before.div_ceil(3)).saturating_mul(1_260));
+                self.ascii_times(after.div_ceil(3).saturating_sub(before.div_ceil(3)), 1_260);
             }
             Class::Newline => self.run_of(Run::Newline, length, 1, 16, 840),
             Class::Punctuation => self.run_of(Run::Punctuation, length, 1, 16, 810),
@@ -222,7 +231,7 @@ impl Features {
             Class::Space => self.run_of(Run::Space, length, 2, 128, 200),
             Class::Control => {
                 self.run = Run::None;
-                self.ascii(length.saturating_mul(350));
+                self.ascii_times(length, 350);
             }
             Class::Other => {}
         }
@@ -240,25 +249,34 @@ impl Features {
     /// longest such run has.
     fn run_of(&mut self, run: Run, length: u64, least: u64, most: u64, milli: u64) {
         let (before, after) = self.extend(run, length);
-        let begins = u64::from(before < least && after >= least);
-        let more = after.checked_div(most).unwrap_or(0).saturating_sub(before.checked_div(most).unwrap_or(0));
-        self.ascii(begins.saturating_mul(milli).saturating_add(more.saturating_mul(1_000)));
+        if before < least && after >= least {
+            self.ascii(milli);
+        }
+        if after >= most {
+            let more = after.checked_div(most).unwrap_or(0).saturating_sub(before.checked_div(most).unwrap_or(0));
+            self.ascii_times(more, 1_000);
+        }
     }
 
     /// A word costs 0.81, each letter beyond the sixth 0.39, a change to upper case inside it 1.53.
     fn letters(&mut self, length: u64, lower: bool) {
         let changes = self.run == Run::Word && self.last_lower && !lower;
         let (before, after) = self.extend(Run::Word, length);
-        let beyond = after.saturating_sub(6).saturating_sub(before.saturating_sub(6));
-        let mut milli = beyond.saturating_mul(390);
+        if after > 6 {
+            self.ascii_times(after.saturating_sub(before.max(6)), 390);
+        }
         if before == 0 {
-            milli = milli.saturating_add(810);
+            self.ascii(810);
         }
         if changes {
-            milli = milli.saturating_add(1_530);
+            self.ascii(1_530);
         }
         self.last_lower = lower;
-        self.ascii(milli);
+    }
+
+    /// `count` of bytes in memory times a weight cannot overflow; a checked product is a library call in wasm.
+    fn ascii_times(&mut self, count: u64, milli: u64) {
+        self.ascii(count.wrapping_mul(milli));
     }
 
     fn ascii(&mut self, milli: u64) {

@@ -47,14 +47,14 @@ struct Bucket {
 
 impl Bucket {
     fn read(bytes: Option<&[u8]>, pace: Pace, now_ms: u64) -> Self {
-        let full = i128::from(pace.capacity).saturating_mul(PARTS);
+        let full = parts(pace.capacity);
         let stored = bytes.and_then(|bytes| {
             let (level, updated) = bytes.split_first_chunk::<16>()?;
             Some(Self { level: i128::from_le_bytes(*level), updated_ms: store::read_u64(updated)? })
         });
         let Some(stored) = stored else { return Self { level: full, updated_ms: now_ms } };
-        let elapsed = i128::from(now_ms.saturating_sub(stored.updated_ms));
-        let refill = full.saturating_mul(elapsed).checked_div(i128::from(pace.window_ms.max(1))).unwrap_or(0);
+        let elapsed = now_ms.saturating_sub(stored.updated_ms);
+        let refill = share(full, elapsed, pace.window_ms.max(1).into());
         Self { level: stored.level.saturating_add(refill).min(full), updated_ms: stored.updated_ms.max(now_ms) }
     }
 
@@ -63,7 +63,21 @@ impl Bucket {
     }
 
     fn left(&self) -> u64 {
-        u64::try_from(self.level.max(0).checked_div(PARTS).unwrap_or(0)).unwrap_or(u64::MAX)
+        u64::try_from(share(self.level.max(0), 1, PARTS)).unwrap_or(u64::MAX)
+    }
+}
+
+fn parts(permits: u64) -> i128 {
+    i128::from(permits).saturating_mul(PARTS)
+}
+
+/// `amount × by / of`, which are not negative, rounded down. Nearly always all of it fits 64 bits, and dividing 128 is
+/// a slow library call in wasm.
+fn share(amount: i128, by: u64, of: i128) -> i128 {
+    let product = u64::try_from(amount).ok().and_then(|amount| amount.checked_mul(by));
+    match (product, u64::try_from(of)) {
+        (Some(product), Ok(of)) => product.checked_div(of).unwrap_or(0).into(),
+        _ => amount.saturating_mul(by.into()).checked_div(of).unwrap_or(0),
     }
 }
 
@@ -71,8 +85,8 @@ impl Bucket {
 pub fn take(store: &dyn Store, key: &str, pace: Pace, permits: u64, now_ms: u64) -> Answer {
     store::update(store, key, |bytes| {
         let mut bucket = Bucket::read(bytes, pace, now_ms);
-        let full = i128::from(pace.capacity).saturating_mul(PARTS);
-        let need = i128::from(permits).saturating_mul(PARTS);
+        let full = parts(pace.capacity);
+        let need = parts(permits);
         let threshold = need.min(full);
         if pace.capacity > 0 && bucket.level >= threshold {
             bucket.level = bucket.level.saturating_sub(need);

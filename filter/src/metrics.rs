@@ -6,23 +6,31 @@
 use crate::host;
 use purser_core::record::{Cost, Record};
 use purser_core::usage::Kind;
-use std::collections::HashMap;
 
 /// A counter: its name, its label, the label's value; the last two empty when it has none.
-type Counter = (&'static str, &'static str, &'static str);
+type Name = (&'static str, &'static str, &'static str);
 
-/// Counters of one VM.
+struct Counter {
+    name: Name,
+    /// Envoy's number of it, once it has one.
+    id: Option<u32>,
+    pending: u64,
+}
+
+/// Counters of one VM: a few dozen at most.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    ids: HashMap<Counter, u32>,
-    pending: HashMap<Counter, u64>,
+    counters: Vec<Counter>,
 }
 
 impl Metrics {
-    fn add(&mut self, counter: Counter, amount: u64) {
-        if amount > 0 {
-            let pending = self.pending.entry(counter).or_default();
-            *pending = pending.saturating_add(amount);
+    fn add(&mut self, name: Name, amount: u64) {
+        if amount == 0 {
+            return;
+        }
+        match self.counters.iter_mut().find(|counter| counter.name == name) {
+            Some(counter) => counter.pending = counter.pending.saturating_add(amount),
+            None => self.counters.push(Counter { name, id: None, pending: amount }),
         }
     }
 
@@ -50,20 +58,15 @@ impl Metrics {
 
     /// Hands what was counted to Envoy.
     pub(crate) fn flush(&mut self) {
-        for (counter, amount) in self.pending.drain() {
-            let id = match self.ids.get(&counter) {
-                Some(id) => Some(*id),
-                None => host::define_counter(&name(counter)).inspect(|id| {
-                    self.ids.insert(counter, *id);
-                }),
-            };
-            if let Some(id) = id {
-                host::add_to_counter(id, amount);
+        for counter in self.counters.iter_mut().filter(|counter| counter.pending > 0) {
+            counter.id = counter.id.or_else(|| host::define_counter(&written(counter.name)));
+            if let Some(id) = counter.id {
+                host::add_to_counter(id, std::mem::take(&mut counter.pending));
             }
         }
     }
 }
 
-fn name((name, label, value): Counter) -> String {
+fn written((name, label, value): Name) -> String {
     if label.is_empty() { name.to_owned() } else { format!("{name}.{label}.=.{value};.;") }
 }

@@ -89,7 +89,7 @@ impl Lease {
             self.window_sum,
             self.window_before,
         ];
-        fields.iter().flat_map(|field| field.to_le_bytes()).collect()
+        fields.map(u64::to_le_bytes).concat()
     }
 
     /// What may still be held.

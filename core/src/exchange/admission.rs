@@ -5,9 +5,10 @@ use crate::budget::lease::{self, Hold};
 use crate::budget::Instance;
 use crate::config::{BudgetRule, OnUnavailable, OnUnpriced};
 use crate::estimate;
+use crate::labels::Labels;
 use crate::limit::{self, Answer, Pace};
 use crate::money::NanoUsd;
-use crate::policy::Subject;
+use crate::policy::{Policy, Subject};
 use crate::pricing::book::Price;
 use crate::pricing::cost::{affordable_output, worst_case};
 use crate::record::{Problem, Reason};
@@ -123,9 +124,24 @@ impl Exchange {
 
     fn admit(&mut self, host: Host<'_>) -> Result<Verdict, Stop> {
         let policy = Rc::clone(&self.policy);
-        let Some(facts) = &self.facts else { return Ok(self.unexpected(host)) };
-        let model = facts.model.clone();
-        let Some(route) = policy.route(self.api, &model, host.now_ms) else {
+        let Some(facts) = self.facts.take() else { return Ok(self.unexpected(host)) };
+        let identity = std::mem::take(&mut self.identity);
+        let admitted = self.admit_as(host, &policy, &facts, &identity.labels);
+        (self.facts, self.identity) = (Some(facts), identity);
+        admitted?;
+        self.hold_budgets(host, Asked::MayAsk)
+    }
+
+    /// Route, access and rate limits; notes the budgets.
+    fn admit_as(
+        &mut self,
+        host: Host<'_>,
+        policy: &Policy,
+        facts: &RequestFacts,
+        labels: &Labels,
+    ) -> Result<(), Stop> {
+        let model = facts.model.as_str();
+        let Some(route) = policy.route(self.api, model, host.now_ms) else {
             return Err(Stop {
                 by: "Provider".to_owned(),
                 reason: Reason::NoProvider,
@@ -133,10 +149,9 @@ impl Exchange {
                 retry_ms: None,
             });
         };
-        self.provider.clone_from(&route.provider.name);
-        self.estimate.input = facts.input_tokens(estimate::family(route.upstream_model(&model)));
-        let labels = self.identity.labels.clone();
-        let subject = Subject { labels: &labels, provider: &route.provider.name, model: &model, api: self.api };
+        self.route = Some(route.place);
+        self.estimate.input = facts.input_tokens(estimate::family(route.upstream_model(model)));
+        let subject = Subject { labels, provider: &route.provider.name, model, api: self.api };
         if let Some(rule) = policy.access_denied_by(subject) {
             return Err(Stop {
                 by: format!("AccessPolicy/{}", rule.name),
@@ -145,18 +160,17 @@ impl Exchange {
                 retry_ms: None,
             });
         }
-        self.take_permits(host, &policy, subject)?;
-        let unknown_period = self.open_accounts(host, &policy, subject);
-        if let Some(rule) = unknown_period {
-            return Err(unavailable(rule));
+        self.take_permits(host, policy, subject)?;
+        match self.open_accounts(host, policy, subject) {
+            Some(rule) => Err(unavailable(rule)),
+            None => Ok(()),
         }
-        self.hold_budgets(host, Asked::MayAsk)
     }
 
     fn take_permits(
         &mut self,
         host: Host<'_>,
-        policy: &crate::policy::Policy,
+        policy: &Policy,
         subject: Subject<'_>,
     ) -> Result<(), Stop> {
         for (rule, group) in policy.rate_limits(subject) {
@@ -193,7 +207,7 @@ impl Exchange {
     fn open_accounts<'p>(
         &mut self,
         host: Host<'_>,
-        policy: &'p crate::policy::Policy,
+        policy: &'p Policy,
         subject: Subject<'p>,
     ) -> Option<&'p BudgetRule> {
         for (rule, instance) in policy.budgets(subject, host.now_ms) {
@@ -221,7 +235,7 @@ impl Exchange {
                 self.number(host);
                 self.phase = Phase::Forwarded;
                 let low = std::mem::take(&mut self.low);
-                Ok(Verdict::Forward(Forward { route: self.provider.clone(), edits: self.edits.clone(), low }))
+                Ok(Verdict::Forward(Forward { route: self.provider().to_owned(), edits: self.edits.clone(), low }))
             }
             Err(Short::Ask(instances)) => {
                 self.phase = Phase::Waiting;
@@ -234,11 +248,11 @@ impl Exchange {
     fn hold_with(
         &mut self,
         host: Host<'_>,
-        policy: &crate::policy::Policy,
+        policy: &Policy,
         facts: &RequestFacts,
         asked: Asked,
     ) -> Result<(), Short> {
-        let Some(route) = policy.route(self.api, &facts.model, self.started_ms) else { return Ok(()) };
+        let Some(route) = self.route.and_then(|place| policy.routed(place)) else { return Ok(()) };
         let upstream_model = route.upstream_model(&facts.model);
         let price = policy.price(route.provider, upstream_model, self.started_ms);
         let rules = || self.accounts.iter().filter_map(|account| policy.config.budgets.get(account.rule));
@@ -281,7 +295,7 @@ impl Exchange {
     fn hold_all(
         &mut self,
         host: Host<'_>,
-        policy: &crate::policy::Policy,
+        policy: &Policy,
         price: &Price<'_>,
         wanted: Output,
         least: Option<u64>,
@@ -314,7 +328,7 @@ impl Exchange {
     fn try_hold(
         &mut self,
         host: Host<'_>,
-        policy: &crate::policy::Policy,
+        policy: &Policy,
         amount: u64,
         asked: Asked,
     ) -> Result<Option<(usize, u64)>, Short> {

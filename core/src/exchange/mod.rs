@@ -20,7 +20,7 @@ use crate::api::Api;
 use crate::budget::Instance;
 use crate::identity::{self, Identity, IdentityError, Presented};
 use crate::limit::Pace;
-use crate::policy::Policy;
+use crate::policy::{Place, Policy};
 use crate::record::{Denied, Estimate, Problem, Reason, Record};
 use crate::refusal::{Cause, Refusal};
 use crate::store::Store;
@@ -142,7 +142,8 @@ pub struct Exchange {
     identity: Identity,
     scanner: Option<RequestScanner>,
     facts: Option<RequestFacts>,
-    provider: String,
+    /// Where it goes, once that is known.
+    route: Option<Place>,
     accounts: Vec<Account>,
     taken: Vec<Taken>,
     seq: Option<u64>,
@@ -188,7 +189,7 @@ impl Exchange {
             identity,
             scanner: Some(RequestScanner::new(api)),
             facts: None,
-            provider: String::new(),
+            route: None,
             accounts: Vec::new(),
             taken: Vec::new(),
             seq: None,
@@ -277,6 +278,12 @@ impl Exchange {
             Some(meter) => meter.push(chunk, last),
             None => Passed::Unchanged,
         }
+    }
+
+    /// Name of the provider it goes to; empty when none was chosen.
+    fn provider(&self) -> &str {
+        let route = self.route.and_then(|place| self.policy.routed(place));
+        route.map_or("", |route| route.provider.name.as_str())
     }
 
     fn number(&mut self, host: Host<'_>) {

@@ -36,6 +36,7 @@ impl Exchange {
         self.problems.sort_unstable();
         self.problems.dedup();
         let touched = self.accounts.iter().map(|account| account.instance.clone()).collect();
+        let provider = self.provider().to_owned();
         let facts = self.facts.take();
         let record = Record {
             proxy: host.proxy.id.clone(),
@@ -48,7 +49,7 @@ impl Exchange {
             first_byte_ms: self.first_byte_ms,
             api: self.api,
             stream: facts.as_ref().is_some_and(|facts| facts.stream),
-            provider: self.provider,
+            provider,
             request_model: facts.map(|facts| facts.model).unwrap_or_default(),
             response_model: answer.and_then(|answer| answer.model),
             labels: self.identity.labels,
@@ -105,7 +106,7 @@ impl Exchange {
     fn cost(&self, tokens: &Tokens, response_model: Option<&str>) -> Cost {
         let policy = Rc::clone(&self.policy);
         let asked = self.facts.as_ref().map(|facts| facts.model.as_str()).unwrap_or_default();
-        let Some(route) = policy.route(self.api, asked, self.started_ms) else { return Cost::Unpriced };
+        let Some(route) = self.route.and_then(|place| policy.routed(place)) else { return Cost::Unpriced };
         let find = |model: &str| policy.price(route.provider, model, self.started_ms);
         let price = response_model.and_then(find).or_else(|| find(route.upstream_model(asked)));
         let Some(price) = price else { return Cost::Unpriced };

@@ -54,6 +54,15 @@ pub struct Route<'a> {
     pub provider: &'a ProviderConfig,
     /// The model document that chose it, if one did.
     pub model: Option<&'a ModelConfig>,
+    /// Where the policy has them, see [`Policy::routed`].
+    pub place: Place,
+}
+
+/// A [`Route`] to be kept without the policy that it borrows from: indices of the provider and the model document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    provider: usize,
+    model: Option<usize>,
 }
 
 impl<'a> Route<'a> {
@@ -127,18 +136,26 @@ impl Policy {
     /// wire format whose prices know the model; else to the first provider of the wire format.
     #[must_use]
     pub fn route(&self, api: Api, model: &str, now_ms: u64) -> Option<Route<'_>> {
-        let serves = |provider: &&ProviderConfig| provider.apis.contains(&api);
-        let documented = self.config.models.iter().filter(|m| m.r#match.iter().any(|g| glob::matches(g, model)));
-        for document in documented {
-            let named = self.config.providers.iter().find(|provider| provider.name == document.provider);
-            if let Some(provider) = named.filter(serves) {
-                return Some(Route { provider, model: Some(document) });
+        let serves = |provider: &ProviderConfig| provider.apis.contains(&api);
+        let documented = self.config.models.iter().enumerate();
+        for (at, document) in documented.filter(|(_, m)| m.r#match.iter().any(|g| glob::matches(g, model))) {
+            let named = self.config.providers.iter().position(|provider| provider.name == document.provider);
+            let route = named.and_then(|provider| self.routed(Place { provider, model: Some(at) }));
+            if route.is_some_and(|route| serves(route.provider)) {
+                return route;
             }
         }
-        let mut serving = self.config.providers.iter().filter(serves);
+        let mut serving = self.config.providers.iter().enumerate().filter(|(_, provider)| serves(provider));
         let first = serving.clone().next();
-        let knows = serving.find(|provider| self.price(provider, model, now_ms).is_some());
-        knows.or(first).map(|provider| Route { provider, model: None })
+        let knows = serving.find(|(_, provider)| self.price(provider, model, now_ms).is_some());
+        knows.or(first).and_then(|(provider, _)| self.routed(Place { provider, model: None }))
+    }
+
+    /// The route that was chosen before.
+    #[must_use]
+    pub fn routed(&self, place: Place) -> Option<Route<'_>> {
+        let provider = self.config.providers.get(place.provider)?;
+        Some(Route { provider, model: place.model.and_then(|at| self.config.models.get(at)), place })
     }
 
     /// The price of a model at a provider: an override by the provider's own name first, then the price book's.
