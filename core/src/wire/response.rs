@@ -551,7 +551,8 @@ impl Answer {
 impl Visitor for Answer {
     fn enter(&mut self, path: &[Key], object: bool, _: usize) {
         self.is_not_empty(path);
-        if path == [Key::Choices] && !object {
+        // Of two lists of choices, one that has some counts: a part of the event may have gone out by it already.
+        if path == [Key::Choices] && !object && self.choices == Choices::Absent {
             self.choices = Choices::None;
         }
         if self.said(path) == Said::Json {
