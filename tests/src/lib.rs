@@ -15,7 +15,17 @@ use tempfile::TempDir;
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A program, killed with this value.
-struct Process(Child);
+pub struct Process(Child);
+
+impl Process {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        Ok(Self(command.spawn()?))
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -36,8 +46,29 @@ fn program(variable: &str, places: &[&str], make: &str) -> Result<PathBuf> {
     found.with_context(|| format!("{variable} is not set and {} is not there: run `make {make}`", places.join(", ")))
 }
 
+/// Envoy, to be started beside others on this machine.
+///
+/// # Errors
+/// When it is not installed.
+pub fn envoy() -> Result<Command> {
+    let mut command = Command::new(program("PURSER_ENVOY", &[".tools/envoy/envoy/_bin/envoy"], "tools")?);
+    command.args(["--use-dynamic-base-id", "--log-level", "warning"]);
+    Ok(command)
+}
+
+/// The built filter.
+///
+/// # Errors
+/// When it was not built.
+pub fn filter() -> Result<PathBuf> {
+    program("PURSER_FILTER", &["target/wasm32-wasip1/filter/purser_filter.wasm"], "filter")
+}
+
 /// A port that was free a moment ago.
-fn free_port() -> Result<u16> {
+///
+/// # Errors
+/// When the system has none.
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
@@ -153,7 +184,7 @@ impl World {
     /// # Errors
     /// When it does not start.
     pub async fn start_control_plane(&mut self) -> Result<()> {
-        let filter = program("PURSER_FILTER", &["target/wasm32-wasip1/filter/purser_filter.wasm"], "filter")?;
+        let filter = filter()?;
         let child = Self::purser()?
             .arg("serve")
             .args(["--http", &self.http.to_string(), "--proxies", &self.proxies.to_string()])
@@ -188,10 +219,10 @@ impl World {
         let config = self.folder.path().join(format!("envoy-{index}.json"));
         std::fs::write(&config, output.stdout)?;
         // All share the gateway's port: the system spreads connections over them.
-        let child = Command::new(program("PURSER_ENVOY", &[".tools/envoy/envoy/_bin/envoy"], "tools")?)
+        let child = envoy()?
             .arg("--config-path")
             .arg(config)
-            .args(["--use-dynamic-base-id", "--log-level", "warning", "--concurrency", &self.workers.to_string()])
+            .args(["--concurrency", &self.workers.to_string()])
             .stdout(self.log(&format!("envoy-{index}.log"))?)
             .stderr(self.log(&format!("envoy-{index}.log"))?)
             .spawn()?;
@@ -258,10 +289,10 @@ impl World {
         });
         let path = self.folder.path().join("plain.json");
         std::fs::write(&path, config.to_string())?;
-        let child = Command::new(program("PURSER_ENVOY", &[".tools/envoy/envoy/_bin/envoy"], "tools")?)
+        let child = envoy()?
             .arg("--config-path")
             .arg(path)
-            .args(["--use-dynamic-base-id", "--log-level", "warning", "--concurrency", &self.workers.to_string()])
+            .args(["--concurrency", &self.workers.to_string()])
             .stdout(self.log("plain.out")?)
             .stderr(self.log("plain.out")?)
             .spawn()?;
