@@ -45,7 +45,9 @@ $(DASHBOARD)/dist/.built: $(DASHBOARD)/node_modules/.package-lock.json $(DASHBOA
 ##@ Test
 test: check test-unit test-fuzz test-dashboard test-e2e ## All that CI runs
 
-check: tools dashboard ## Lints, no warnings
+check: tools dashboard ## Format and lints, no warnings
+	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --workspace --exclude purser-filter --all-targets -- -D warnings
 	cargo clippy --locked -p purser-filter --target wasm32-wasip1 -- -D warnings
 
@@ -89,10 +91,11 @@ bench-envoy: build ## CPU of Envoy a request, with the filter and without, in on
 	PURSER_BIN=$(CURDIR)/$(PURSER) cargo run --release --locked -p purser-tests --bin load
 
 ##@ Tools
-tools: $(TOOLS)/rust-targets $(ENVOY_INSTALLED) ## What the other targets need: Rust targets, Envoy
+tools: $(TOOLS)/rust.installed $(ENVOY_INSTALLED) ## What the other targets need: Rust targets, Envoy
 
-$(TOOLS)/rust-targets:
-	@echo "adding the Rust targets wasm32-wasip1 and wasm32-unknown-unknown"
+$(TOOLS)/rust.installed:
+	@echo "adding clippy, rustfmt, and the Rust targets wasm32-wasip1 and wasm32-unknown-unknown"
+	@rustup component add clippy rustfmt
 	@rustup target add wasm32-wasip1 wasm32-unknown-unknown
 	@mkdir -p $(TOOLS) && touch $@
 

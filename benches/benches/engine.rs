@@ -10,10 +10,10 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "a bench")]
 
-use criterion::{criterion_group, criterion_main, Criterion, Throughput};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use purser_benches::{config, request, stream};
 use purser_core::api::Api;
-use purser_core::budget::{lease, Instance};
+use purser_core::budget::{Instance, lease};
 use purser_core::exchange::{Begun, End, Exchange, Host, Proxy, Verdict};
 use purser_core::policy::Policy;
 use purser_core::store::MemoryStore;
@@ -67,7 +67,9 @@ fn engine(c: &mut Criterion) {
     let answer = br#"{"id":"1","model":"gpt-5-mini","choices":[{"message":{"content":"aye"},"finish_reason":"stop"}],"usage":{"prompt_tokens":500,"completion_tokens":60}}"#;
     c.bench_function("exchange", |b| {
         b.iter(|| {
-            let Some(Begun::Read(mut exchange)) = Exchange::begin(host, Rc::clone(&policy), &headers) else { panic!("not begun") };
+            let Some(Begun::Read(mut exchange)) = Exchange::begin(host, Rc::clone(&policy), &headers) else {
+                panic!("not begun")
+            };
             exchange.push_request(body.as_bytes());
             assert!(matches!(exchange.decide(host), Verdict::Forward(_)));
             exchange.response_head(200, "application/json", "");

@@ -6,7 +6,9 @@ use std::fmt::Write;
 pub fn request(bytes: usize) -> String {
     let text = "The purser keeps the ship's money and counts every coin aboard. ".repeat(bytes / 64 + 1);
     let text = text.get(..bytes).unwrap_or(&text);
-    format!(r#"{{"model":"gpt-5-mini","stream":true,"messages":[{{"role":"user","content":"{text}"}}],"max_completion_tokens":100}}"#)
+    format!(
+        r#"{{"model":"gpt-5-mini","stream":true,"messages":[{{"role":"user","content":"{text}"}}],"max_completion_tokens":100}}"#
+    )
 }
 
 /// A streamed answer of this many chunks, with its usage event.
@@ -15,7 +17,10 @@ pub fn stream(chunks: usize) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
     for index in 0..chunks {
         let mut piece = String::new();
-        let _ = write!(piece, r#"{head}"choices":[{{"index":0,"delta":{{"content":"word{index} "}},"finish_reason":null}}],"usage":null}}"#);
+        let _ = write!(
+            piece,
+            r#"{head}"choices":[{{"index":0,"delta":{{"content":"word{index} "}},"finish_reason":null}}],"usage":null}}"#
+        );
         piece.push_str("\n\n");
         pieces.push(piece);
     }

@@ -1,8 +1,8 @@
 //! The dashboard's files, embedded, under a policy that lets nothing in from elsewhere.
 
-use axum::http::{header, HeaderValue, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
 use axum::Router;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -21,7 +21,9 @@ async fn serve(uri: Uri) -> Response {
     let path = uri.path().trim_start_matches('/');
     let (name, file) = match Files::get(path) {
         Some(file) => (path, file),
-        None if path.starts_with("api/") || path.starts_with("assets/") => return StatusCode::NOT_FOUND.into_response(),
+        None if path.starts_with("api/") || path.starts_with("assets/") => {
+            return StatusCode::NOT_FOUND.into_response();
+        }
         None => match Files::get("index.html") {
             Some(file) => ("index.html", file),
             None => return StatusCode::NOT_FOUND.into_response(),

@@ -1,9 +1,9 @@
 //! `purser demo`: traffic of several teams through the gateway, until one of them meets its budget.
 
 use crate::text::{table, usd};
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result, bail};
 use purser_core::money::NanoUsd;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,7 +39,14 @@ const PAYERS: [Payer; 6] = [
     Payer { team: "support", users: &["ana", "bo"], feature: "chat", model: "gpt-5-mini", max_tokens: 300, share: 3 },
     Payer { team: "support", users: &["ana"], feature: "triage", model: "claude-haiku-4-5", max_tokens: 200, share: 1 },
     Payer { team: "search", users: &["chen"], feature: "rerank", model: "gpt-5-nano", max_tokens: 100, share: 2 },
-    Payer { team: "research", users: &["dee", "eli"], feature: "agent", model: "claude-opus-4-5", max_tokens: 1_000, share: 2 },
+    Payer {
+        team: "research",
+        users: &["dee", "eli"],
+        feature: "agent",
+        model: "claude-opus-4-5",
+        max_tokens: 1_000,
+        share: 2,
+    },
     Payer { team: "research", users: &["dee"], feature: "eval", model: "gpt-5", max_tokens: 800, share: 1 },
     Payer { team: "sales", users: &["finn"], feature: "mail", model: "claude-sonnet-4-5", max_tokens: 250, share: 1 },
 ];
@@ -150,7 +157,8 @@ async fn ask(
     let question = format!("Question {number} of {}: what changed since yesterday, and why?", payer.feature);
     let messages = json!([{"role": "user", "content": question}]);
     let (path, body) = if anthropic {
-        let body = json!({"model": payer.model, "max_tokens": payer.max_tokens, "stream": stream, "messages": messages});
+        let body =
+            json!({"model": payer.model, "max_tokens": payer.max_tokens, "stream": stream, "messages": messages});
         ("/v1/messages", body)
     } else {
         let body = json!({"model": payer.model, "max_completion_tokens": payer.max_tokens, "stream": stream,

@@ -1,10 +1,10 @@
 //! The command line.
 
-use anyhow::{bail, Result};
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use purser::{demo, now_ms, serve, text, up};
 use purser_ledger::Ledger;
-use purser_policy::{compile, read, shipped_book, Severity};
+use purser_policy::{Severity, compile, read, shipped_book};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -175,7 +175,15 @@ async fn keys(command: Keys, data: PathBuf) -> Result<()> {
             let rows = ledger.keys().await?.into_iter().map(|key| {
                 let labels: Vec<String> = key.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
                 let state = if key.revoked_ms.is_some() { "revoked" } else { "in force" };
-                vec![key.id, format!("{}…", key.prefix), key.name, labels.join(" "), time(Some(key.created_ms)), time(key.expires_ms), state.to_owned()]
+                vec![
+                    key.id,
+                    format!("{}…", key.prefix),
+                    key.name,
+                    labels.join(" "),
+                    time(Some(key.created_ms)),
+                    time(key.expires_ms),
+                    state.to_owned(),
+                ]
             });
             println!("{}", text::table(&["id", "key", "name", "labels", "created", "expires", "state"], rows));
         }

@@ -4,7 +4,7 @@ use crate::api::{ApiState, ConfigView, PolicyView, ProxyAnswer, RolloutAnswer};
 use crate::{api, dashboard, sync};
 use anyhow::{Context, Result};
 use purser_ledger::Ledger;
-use purser_policy::{shipped_book, Compiled, PolicyState, ProviderTarget, Severity};
+use purser_policy::{Compiled, PolicyState, ProviderTarget, Severity, shipped_book};
 use purser_xds::{AccessLog, FilterSource, Fleet, Gateway, ProviderEndpoint};
 use serde::Deserialize;
 use std::future::Future;
@@ -240,7 +240,12 @@ async fn publish(template: Template, mut states: watch::Receiver<Arc<PolicyState
     }
 }
 
-fn api_state(ledger: &Ledger, states: &watch::Receiver<Arc<PolicyState>>, fleet: &Fleet, template: &Template) -> ApiState {
+fn api_state(
+    ledger: &Ledger,
+    states: &watch::Receiver<Arc<PolicyState>>,
+    fleet: &Fleet,
+    template: &Template,
+) -> ApiState {
     let policy = {
         let (states, fleet, template) = (states.clone(), fleet.clone(), template.clone());
         move || policy_view(&states.borrow(), &fleet, &template)

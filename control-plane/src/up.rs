@@ -1,7 +1,7 @@
 //! `purser up`: all of it on this machine, on embedded defaults: control plane, one Envoy, a stand-in provider.
 
-use crate::serve::{serve, Addresses, Options};
-use anyhow::{bail, Context, Result};
+use crate::serve::{Addresses, Options, serve};
+use anyhow::{Context, Result, bail};
 use purser_stand_in::StandIn;
 use purser_xds::Bootstrap;
 use std::net::SocketAddr;
@@ -108,7 +108,7 @@ pub async fn run(args: Args) -> Result<()> {
 
 /// Ctrl-C, or a polite kill.
 pub async fn interrupted() {
-    use tokio::signal::unix::{signal, SignalKind};
+    use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => {
             tokio::select! {

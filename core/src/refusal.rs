@@ -104,10 +104,30 @@ mod tests {
     #[test]
     fn each_dialect_gets_its_own_shape_and_status() {
         let cases = [
-            (Api::OpenAiChat, Reason::Budget, 429, r#"{"error":{"code":"budget_exceeded","message":"no \"more\"","param":null,"type":"insufficient_quota"}}"#),
-            (Api::OpenAiChat, Reason::Access, 403, r#"{"error":{"code":"model_not_allowed","message":"no \"more\"","param":null,"type":"permission_error"}}"#),
-            (Api::AnthropicMessages, Reason::Budget, 400, r#"{"error":{"message":"no \"more\"","type":"invalid_request_error"},"request_id":"req-1","type":"error"}"#),
-            (Api::AnthropicMessages, Reason::RateLimit, 429, r#"{"error":{"message":"no \"more\"","type":"rate_limit_error"},"request_id":"req-1","type":"error"}"#),
+            (
+                Api::OpenAiChat,
+                Reason::Budget,
+                429,
+                r#"{"error":{"code":"budget_exceeded","message":"no \"more\"","param":null,"type":"insufficient_quota"}}"#,
+            ),
+            (
+                Api::OpenAiChat,
+                Reason::Access,
+                403,
+                r#"{"error":{"code":"model_not_allowed","message":"no \"more\"","param":null,"type":"permission_error"}}"#,
+            ),
+            (
+                Api::AnthropicMessages,
+                Reason::Budget,
+                400,
+                r#"{"error":{"message":"no \"more\"","type":"invalid_request_error"},"request_id":"req-1","type":"error"}"#,
+            ),
+            (
+                Api::AnthropicMessages,
+                Reason::RateLimit,
+                429,
+                r#"{"error":{"message":"no \"more\"","type":"rate_limit_error"},"request_id":"req-1","type":"error"}"#,
+            ),
         ];
         for (api, reason, status, body) in cases {
             let refusal = refuse(api, reason, None);

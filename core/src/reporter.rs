@@ -7,11 +7,11 @@
 //! - The queue is bounded in bytes. When the control plane stays away for too long the oldest records go, counted;
 //!   they are in the access log.
 
-use crate::budget::{lease, Instance};
+use crate::budget::{Instance, lease};
+use crate::exchange::Proxy;
 use crate::exchange::{Finished, SEQ_KEY};
 use crate::store::{self, Store};
 use crate::sync::{Health, SyncRequest, SyncResponse};
-use crate::exchange::Proxy;
 use serde_json::value::RawValue;
 use std::collections::{BTreeSet, VecDeque};
 

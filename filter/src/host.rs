@@ -120,12 +120,8 @@ pub(crate) fn publish(name: &str, value: &str) {
 
 /// Starts `POST path` on an Envoy cluster. The answer comes to `on_http_call_response` of the context that is active.
 pub(crate) fn post(cluster: &str, path: &str, body: &str, timeout: Duration) -> Option<u32> {
-    let headers = vec![
-        (":method", "POST"),
-        (":path", path),
-        (":authority", cluster),
-        ("content-type", "application/json"),
-    ];
+    let headers =
+        vec![(":method", "POST"), (":path", path), (":authority", cluster), ("content-type", "application/json")];
     hostcalls::dispatch_http_call(cluster, headers, Some(body.as_bytes()), vec![], timeout).ok()
 }
 

@@ -1,12 +1,13 @@
 //! Answers in the providers' wire formats.
 
 use crate::ledger::Entry;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 /// A word of the answer. Each is one output token.
 pub(crate) fn word(index: u64) -> &'static str {
-    const WORDS: [&str; 12] =
-        ["The ", "purser ", "keeps ", "the ", "ship's ", "money ", "and ", "counts ", "every ", "coin ", "aboard", ". "];
+    const WORDS: [&str; 12] = [
+        "The ", "purser ", "keeps ", "the ", "ship's ", "money ", "and ", "counts ", "every ", "coin ", "aboard", ". ",
+    ];
     usize::try_from(index).ok().and_then(|index| WORDS.get(index % WORDS.len())).copied().unwrap_or("the ")
 }
 
@@ -89,7 +90,11 @@ fn event(name: Option<&str>, data: &Value) -> Chunk {
 
 /// The answer as a stream.
 pub(crate) fn chunks(asked: &Asked, entry: &Entry, words: u64, cut_off: bool, with_usage: bool) -> Vec<Chunk> {
-    if asked.anthropic { anthropic(asked, entry, words, cut_off, with_usage) } else { openai(asked, entry, words, cut_off, with_usage) }
+    if asked.anthropic {
+        anthropic(asked, entry, words, cut_off, with_usage)
+    } else {
+        openai(asked, entry, words, cut_off, with_usage)
+    }
 }
 
 fn openai(asked: &Asked, entry: &Entry, words: u64, cut_off: bool, with_usage: bool) -> Vec<Chunk> {
@@ -102,7 +107,8 @@ fn openai(asked: &Asked, entry: &Entry, words: u64, cut_off: bool, with_usage: b
         }
         event(None, &data)
     };
-    let delta = |delta: Value, finish: Value| json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}]);
+    let delta =
+        |delta: Value, finish: Value| json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}]);
     let mut out = vec![chunk(delta(json!({"role": "assistant", "content": ""}), Value::Null), Value::Null)];
     for index in 0..words {
         let mut piece = chunk(delta(json!({"content": word(index)}), Value::Null), Value::Null);
@@ -130,11 +136,15 @@ fn anthropic(asked: &Asked, entry: &Entry, words: u64, cut_off: bool, with_usage
     }
     let mut out = vec![
         event(Some("message_start"), &start),
-        event(Some("content_block_start"), &json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})),
+        event(
+            Some("content_block_start"),
+            &json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        ),
         event(Some("ping"), &json!({"type": "ping"})),
     ];
     for index in 0..words {
-        let data = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word(index)}});
+        let data =
+            json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word(index)}});
         out.push(Chunk { words: 1, ..event(Some("content_block_delta"), &data) });
     }
     out.push(event(Some("content_block_stop"), &json!({"type": "content_block_stop", "index": 0})));

@@ -5,12 +5,12 @@ use crate::behaviour::{Behaviour, Reset};
 use crate::ledger::{Entry, Ledger};
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{header, StatusCode};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt;
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use axum::{Json, Router};
-use flate2::{write::GzEncoder, Compression};
+use flate2::{Compression, write::GzEncoder};
 use futures::stream::{self, StreamExt};
 use serde_json::Value;
 use std::io::{self, Write};
@@ -80,9 +80,10 @@ async fn exchange(State(ledger): State<Ledger>, request: Request) -> Response {
     let anthropic = path.ends_with("/messages");
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let behaviour = Behaviour::parse(header("x-stand-in"));
-    let headers = head.headers.iter().map(|(name, value)| {
-        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    });
+    let headers = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     let mut entry = Entry { path: path.clone(), headers: headers.collect(), ..Entry::default() };
 
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -108,7 +109,8 @@ async fn exchange(State(ledger): State<Ledger>, request: Request) -> Response {
     entry.cached = behaviour.cached;
     entry.write_5m = behaviour.write_5m;
     entry.write_1h = behaviour.write_1h;
-    entry.prompt = asked.prompt.saturating_add(entry.cached).saturating_add(entry.write_5m).saturating_add(entry.write_1h);
+    entry.prompt =
+        asked.prompt.saturating_add(entry.cached).saturating_add(entry.write_5m).saturating_add(entry.write_1h);
     if behaviour.reset == Some(Reset::Before) {
         ledger.open(entry);
         // A body that fails before its first byte makes the server close the connection.

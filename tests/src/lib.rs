@@ -2,9 +2,9 @@
 //!
 //! Programs are taken from `PURSER_BIN`, `PURSER_ENVOY` and `PURSER_FILTER`, or from where `make` puts them.
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result, bail};
 use purser_stand_in::StandIn;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -354,7 +354,8 @@ impl World {
     /// # Errors
     /// When it fails.
     pub fn keys(&self, arguments: &[&str]) -> Result<String> {
-        let output = Self::purser()?.arg("keys").args(arguments).arg("--data").arg(self.folder.path().join("data")).output()?;
+        let output =
+            Self::purser()?.arg("keys").args(arguments).arg("--data").arg(self.folder.path().join("data")).output()?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr));
         }

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-use purser_tests::{until, World};
-use serde_json::{json, Value};
+use purser_tests::{World, until};
+use serde_json::{Value, json};
 use std::io::Write;
 use std::net::TcpStream;
 
@@ -67,7 +67,8 @@ async fn every_exchange_is_recorded_as_the_provider_knows_it() {
     ];
     for (path, body, trouble) in &cases {
         let path = path.trim_start_matches("/openai");
-        let answer = world.post(path, body).header("x-purser-team", "ml").header("x-stand-in", *trouble).send().await.unwrap();
+        let answer =
+            world.post(path, body).header("x-purser-team", "ml").header("x-stand-in", *trouble).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path} {trouble}\n{}", world.logs());
         let bytes = answer.bytes().await.unwrap();
         if !trouble.contains("gzip") {
@@ -155,7 +156,8 @@ async fn refusals_speak_the_dialect_and_nothing_reaches_the_provider() {
     assert_eq!(rows.iter().filter(|row| row["outcome"] == "denied").count(), cases.len() + 1);
 
     // Naming a provider oneself does not lead past the filter.
-    let bypass = world.client.get(format!("{}/v1/models", world.gateway())).header("x-purser-route", "openai").send().await;
+    let bypass =
+        world.client.get(format!("{}/v1/models", world.gateway())).header("x-purser-route", "openai").send().await;
     assert_eq!(bypass.unwrap().status(), 404);
     assert_eq!(world.stand_in.ledger().len(), 1);
 }
@@ -164,7 +166,8 @@ async fn refusals_speak_the_dialect_and_nothing_reaches_the_provider() {
 async fn a_key_gives_its_labels_until_it_is_revoked() {
     let world = World::start(POLICY, 1).await.unwrap();
     let key = world.keys(&["create", "--label", "team=ml", "--label", "user=ann", "--name", "test"]).unwrap();
-    let ask = || world.post("/v1/chat/completions", &chat(false)).bearer_auth(&key).header("x-purser-team", "spoofed").send();
+    let ask =
+        || world.post("/v1/chat/completions", &chat(false)).bearer_auth(&key).header("x-purser-team", "spoofed").send();
     until("the key is known", || async { (ask().await.ok()?.status() == 200).then_some(()) }).await.unwrap();
     let rows = until("a record with the key's labels", || async {
         let rows = world.records(1).await.ok()?;
@@ -173,7 +176,10 @@ async fn a_key_gives_its_labels_until_it_is_revoked() {
     let row = rows.await.unwrap().into_iter().find(|row| row["labels"]["user"] == "ann").unwrap();
     assert_eq!(row["labels"]["team"], "ml", "a key is trusted before a header");
     let unknown = world.post("/v1/messages", &message(false)).header("x-api-key", "pk-nonsense").send().await.unwrap();
-    assert_eq!((unknown.status().as_u16(), unknown.json::<Value>().await.unwrap()["error"]["type"].clone()), (401, json!("authentication_error")));
+    assert_eq!(
+        (unknown.status().as_u16(), unknown.json::<Value>().await.unwrap()["error"]["type"].clone()),
+        (401, json!("authentication_error"))
+    );
     assert!(world.stand_in.ledger().entries().iter().all(|entry| !format!("{:?}", entry.headers).contains("pk-")));
 
     let list = world.keys(&["list"]).unwrap();
@@ -187,7 +193,10 @@ async fn a_key_gives_its_labels_until_it_is_revoked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_policy_cuts_no_stream_and_a_bad_file_changes_nothing() {
     let world = World::start(POLICY, 1).await.unwrap();
-    let slow = world.post("/v1/chat/completions", &chat(true)).header("x-purser-team", "ml").header("x-stand-in", "delay_ms=60");
+    let slow = world
+        .post("/v1/chat/completions", &chat(true))
+        .header("x-purser-team", "ml")
+        .header("x-stand-in", "delay_ms=60");
     let mut slow = slow.send().await.unwrap();
     slow.chunk().await.unwrap();
     world.write_policy("policy.yaml", &POLICY.replace("*opus*", "gpt-*")).unwrap();

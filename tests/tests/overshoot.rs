@@ -6,10 +6,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-use purser_tests::{until, World};
-use serde_json::{json, Value};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use purser_tests::{World, until};
+use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const LIMIT: u64 = 1_000_000_000;
@@ -40,7 +40,8 @@ fn truth(world: &World) -> u64 {
 
 /// Drives the world until the budget refuses everyone, or `most` requests were sent.
 async fn drive(world: &mut World, most: usize, mut disturb: impl FnMut(&mut World, usize)) -> Outcome {
-    let (sent, answered, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (sent, answered, refused) =
+        (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let done = Arc::new(AtomicUsize::new(0));
     let url = format!("{}/v1/messages", world.gateway());
     let drivers: Vec<_> = (0..STREAMS)

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-use purser_tests::{envoy, free_port, until, Process};
-use purser_xds::{AccessLog, Bootstrap, FilterSource, Fleet, Gateway, RolloutState, Status, BODY_LIMIT_BYTES};
+use purser_tests::{Process, envoy, free_port, until};
+use purser_xds::{AccessLog, BODY_LIMIT_BYTES, Bootstrap, FilterSource, Fleet, Gateway, RolloutState, Status};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -75,7 +75,11 @@ async fn what_an_envoy_refuses_stops_at_the_first_and_the_last_good_one_goes_on(
 
     // Each is refused by Envoy itself or by the filter in it, and says why.
     let refused = [
-        ("listeners", "no such folder", Gateway { access_log: AccessLog::File("/nowhere/records.log".into()), ..good.clone() }),
+        (
+            "listeners",
+            "no such folder",
+            Gateway { access_log: AccessLog::File("/nowhere/records.log".into()), ..good.clone() },
+        ),
         ("filter", "no policy", {
             let filter = FilterSource { configuration_json: r#"{"no": "policy"}"#.to_owned(), ..good.filter.clone() };
             Gateway { filter, ..good.clone() }

@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-use purser_tests::{until, World};
-use serde_json::{json, Value};
+use purser_tests::{World, until};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
@@ -46,14 +46,22 @@ async fn the_official_sdks_understand_answers_and_refusals() {
         .output();
     let output = tokio::time::timeout(std::time::Duration::from_secs(120), child).await.unwrap().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "run `make test-e2e`, which installs the SDKs\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "run `make test-e2e`, which installs the SDKs\n{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let calls: BTreeMap<String, Value> = text
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .map(|row| (row["call"].as_str().unwrap().to_owned(), row))
         .collect();
-    let last = |rows: &[Value]| rows.iter().any(|row| row["labels"]["feature"] == "anthropic-limit-short" && row["status"] == 200);
-    let rows = until("the last call's record", || async { world.records(1).await.ok().filter(|rows| last(rows)) }).await.unwrap();
+    let last = |rows: &[Value]| {
+        rows.iter().any(|row| row["labels"]["feature"] == "anthropic-limit-short" && row["status"] == 200)
+    };
+    let rows = until("the last call's record", || async { world.records(1).await.ok().filter(|rows| last(rows)) })
+        .await
+        .unwrap();
     // What came of each call, and how many requests it took, the SDK's own repetitions among them.
     let cases = [
         ("openai-plain", "", 200, "", 1),

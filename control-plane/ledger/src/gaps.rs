@@ -4,9 +4,9 @@
 //! named by its VM in each sync. A process that ended excuses nothing.
 
 use crate::write::Stored;
-use crate::{int, LedgerError};
+use crate::{LedgerError, int};
 use purser_core::sync::SyncRequest;
-use rusqlite::{params, Connection, Transaction};
+use rusqlite::{Connection, Transaction, params};
 use std::collections::BTreeSet;
 
 /// How long ago a number must have been taken.

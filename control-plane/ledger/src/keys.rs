@@ -1,9 +1,9 @@
 //! Virtual keys. The whole key is told once; only its hash is kept.
 
-use crate::{int, schema, Ledger, LedgerError};
+use crate::{Ledger, LedgerError, int, schema};
 use purser_core::config::KeyConfig;
 use purser_core::identity::KEY_PREFIX;
-use rusqlite::{params, Connection};
+use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -154,8 +154,8 @@ impl Ledger {
 
 fn in_force(connection: &Connection) -> Result<(i64, Vec<KeyConfig>), LedgerError> {
     let number: i64 = connection.query_row("SELECT number FROM key_changes", [], |row| row.get(0))?;
-    let mut statement =
-        connection.prepare_cached("SELECT id, sha256, labels, expires_ms FROM keys WHERE revoked_ms IS NULL ORDER BY id")?;
+    let mut statement = connection
+        .prepare_cached("SELECT id, sha256, labels, expires_ms FROM keys WHERE revoked_ms IS NULL ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
@@ -199,13 +199,8 @@ mod tests {
 
     #[test]
     fn base62_is_the_number_in_as_many_digits_as_its_bytes_can_need() {
-        let cases: [(&[u8], &str); 5] = [
-            (&[0], "00"),
-            (&[61], "0z"),
-            (&[62], "10"),
-            (&[255], "47"),
-            (&[1, 0, 0], "00H32"),
-        ];
+        let cases: [(&[u8], &str); 5] =
+            [(&[0], "00"), (&[61], "0z"), (&[62], "10"), (&[255], "47"), (&[1, 0, 0], "00H32")];
         for (bytes, text) in cases {
             assert_eq!(base62(bytes), text, "{bytes:?}");
         }

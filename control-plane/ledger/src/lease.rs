@@ -124,12 +124,7 @@ fn charged(transaction: &Transaction<'_>, instance: &str) -> Result<u64, LedgerE
     Ok(sum.and_then(|sum| u64::try_from(sum).ok()).unwrap_or(0))
 }
 
-fn active_beside(
-    transaction: &Transaction<'_>,
-    instance: &str,
-    proxy: &str,
-    now_ms: u64,
-) -> Result<u64, LedgerError> {
+fn active_beside(transaction: &Transaction<'_>, instance: &str, proxy: &str, now_ms: u64) -> Result<u64, LedgerError> {
     let count: i64 = transaction
         .prepare_cached("SELECT count(*) FROM leases WHERE instance = ?1 AND reported_ms >= ?2 AND proxy != ?3")?
         .query_row(params![instance, int(now_ms.saturating_sub(ACTIVE_MS)), proxy], |row| row.get(0))?;

@@ -13,7 +13,7 @@ mod write;
 
 pub use keys::{KeyRow, NewKey};
 pub use query::{
-    BudgetAccount, BudgetRow, By, Bucket, GroupLabel, PeriodRow, ProxyRow, RecordFilter, RecordRow, Records, Series,
+    Bucket, BudgetAccount, BudgetRow, By, GroupLabel, PeriodRow, ProxyRow, RecordFilter, RecordRow, Records, Series,
     Spend, StoredRecord, Summary, TopRow,
 };
 

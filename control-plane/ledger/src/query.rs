@@ -1,11 +1,11 @@
 //! What people ask of the book. Sums come from the minute roll-ups, single records from the records.
 
-use crate::{gaps, int, Ledger, LedgerError};
+use crate::{Ledger, LedgerError, gaps, int};
 use purser_core::config::BudgetRule;
 use purser_core::record::Record;
 use purser_core::usage::{Quality, Tokens};
 use rusqlite::types::Value;
-use rusqlite::{params, params_from_iter, Connection, Row};
+use rusqlite::{Connection, Row, params, params_from_iter};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -457,9 +457,8 @@ impl Ledger {
                 while let Some(row) = found.next()? {
                     let labels: Vec<(String, String)> = serde_json::from_str(&row.get::<_, String>(1)?)?;
                     let group = labels.into_iter().map(|(label, value)| GroupLabel { label, value }).collect();
-                    let one = groups
-                        .entry(row.get(0)?)
-                        .or_insert_with(|| BudgetRow { group: Some(group), ..empty.clone() });
+                    let one =
+                        groups.entry(row.get(0)?).or_insert_with(|| BudgetRow { group: Some(group), ..empty.clone() });
                     let account = BudgetAccount {
                         proxy: row.get(2)?,
                         epoch: number(row, 3)?,
@@ -468,8 +467,7 @@ impl Ledger {
                         returned: number(row, 6)?,
                         reserved: number(row, 7)?,
                     };
-                    let outstanding =
-                        account.granted.saturating_sub(account.returned).saturating_sub(account.spent);
+                    let outstanding = account.granted.saturating_sub(account.returned).saturating_sub(account.spent);
                     one.spent_nano_usd = one.spent_nano_usd.saturating_add(account.spent);
                     one.reserved_nano_usd = one.reserved_nano_usd.saturating_add(outstanding);
                     one.proxies.push(account);
@@ -569,7 +567,11 @@ impl Ledger {
                 add(&format!("{} =", by.column()), value.into());
             }
             let limit = filter.limit.clamp(1, 1_000);
-            let sql = format!("SELECT id, line FROM records WHERE {} ORDER BY id DESC LIMIT {}", clauses.join(" AND "), limit + 1);
+            let sql = format!(
+                "SELECT id, line FROM records WHERE {} ORDER BY id DESC LIMIT {}",
+                clauses.join(" AND "),
+                limit + 1
+            );
             let mut query = connection.prepare(&sql)?;
             let mut rows = query.query(params_from_iter(values))?;
             let (mut records, mut last, mut next) = (Vec::new(), 0, None);
@@ -592,9 +594,8 @@ impl Ledger {
     /// [`LedgerError`] when the book cannot be read.
     pub async fn record(&self, proxy: String, epoch: u64, seq: u64) -> Result<Option<StoredRecord>, LedgerError> {
         self.read(move |connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT line, received_ms FROM records WHERE proxy = ?1 AND epoch = ?2 AND seq = ?3",
-            )?;
+            let mut query = connection
+                .prepare_cached("SELECT line, received_ms FROM records WHERE proxy = ?1 AND epoch = ?2 AND seq = ?3")?;
             let mut rows = query.query(params![proxy, int(epoch), int(seq)])?;
             let Some(row) = rows.next()? else { return Ok(None) };
             let line: String = row.get(0)?;

@@ -2,7 +2,7 @@
 
 use crate::LedgerError;
 use purser_core::config::BudgetRule;
-use rusqlite::{params, Connection, Transaction};
+use rusqlite::{Connection, Transaction, params};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;

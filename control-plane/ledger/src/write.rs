@@ -1,13 +1,13 @@
 //! The one writer. Syncs that come while a transaction is written wait for the next, together.
 
-use crate::{gaps, int, lease, schema, Budgets, LedgerError};
+use crate::{Budgets, LedgerError, gaps, int, lease, schema};
 use purser_core::record::{Cost, Outcome, Record};
 use purser_core::sync::{SyncRequest, SyncResponse};
 use purser_core::usage::Quality;
-use rusqlite::{params, Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
-use std::sync::{mpsc, Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use tokio::sync::oneshot;
 
 /// Syncs in one transaction.

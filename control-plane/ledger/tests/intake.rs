@@ -91,7 +91,10 @@ async fn each_minute_sums_what_its_records_say() {
         with(record("gw", 1, 3), json!({"cost": {"status": "unpriced"}})),
         with(record("gw", 1, 4), json!({"cost": {"status": "unmetered"}, "usage": null, "outcome": "aborted"})),
         with(record("gw", 1, 5), json!({"outcome": "failed", "status": 0, "cost": {"status": "none"}, "usage": null})),
-        with(record("gw", 1, 6), json!({"usage": {"tokens": {"input": 1, "cache_write_5m": 2, "cache_write_1h": 4}, "quality": "partial"}})),
+        with(
+            record("gw", 1, 6),
+            json!({"usage": {"tokens": {"input": 1, "cache_write_5m": 2, "cache_write_1h": 4}, "quality": "partial"}}),
+        ),
         with(record("gw", 1, 7), json!({"started_ms": START + 60_000})),
     ];
     book.ledger.sync(sync("gw", 1, &records), START).await.unwrap();
@@ -172,7 +175,8 @@ async fn what_was_open_when_the_process_ended_is_missing() {
 #[tokio::test]
 async fn health_is_that_of_the_running_process() {
     let book = Book::new();
-    let health = |memory_bytes, records_dropped| Health { memory_bytes, records_dropped, sync_failures: 1, cold_waits: 2 };
+    let health =
+        |memory_bytes, records_dropped| Health { memory_bytes, records_dropped, sync_failures: 1, cold_waits: 2 };
     for (epoch, vm, health) in [(1, 1, health(9, 9)), (2, 1, health(5, 1)), (2, 2, health(7, 2))] {
         let request = SyncRequest { vm, health, policy: format!("p{epoch}"), ..sync("gw", epoch, &[]) };
         book.ledger.sync(request, START + vm).await.unwrap();
@@ -204,7 +208,8 @@ async fn charts_fold_the_small_ones_and_lists_page_from_the_newest() {
     let book = Book::new();
     let records: Vec<_> = (1..=15u64)
         .map(|seq| {
-            let cost = json!({"status": "priced", "nano_usd": seq * 10, "femto_usd_by_kind": {}, "entry": "a/b@2026-01-01"});
+            let cost =
+                json!({"status": "priced", "nano_usd": seq * 10, "femto_usd_by_kind": {}, "entry": "a/b@2026-01-01"});
             let labels = json!({"team": {"value": format!("team-{seq}"), "source": "key"}});
             with(record("gw", 1, seq), json!({"cost": cost, "labels": labels, "started_ms": START + seq * 3_600_000}))
         })

@@ -25,7 +25,11 @@ async fn a_hard_budget_ends_at_its_limit_and_says_so() {
     let book = Book::new();
     book.ledger.set_budgets(vec![budget("ml", &[], 1_000, true)]);
     assert_eq!(ask(&book, "a", 1, report("ml", &[], 400), 0).await, (400, false));
-    assert_eq!(ask(&book, "b", 1, report("ml", &[], 1_000), 0).await, (500, false), "a second's demand, beyond its share");
+    assert_eq!(
+        ask(&book, "b", 1, report("ml", &[], 1_000), 0).await,
+        (500, false),
+        "a second's demand, beyond its share"
+    );
     assert_eq!(ask(&book, "b", 1, report("ml", &[], 1_200), 0).await, (600, true), "all that is left");
     assert_eq!(ask(&book, "c", 1, report("ml", &[], 10), 0).await, (0, true));
     assert_eq!(ask(&book, "a", 1, report("ml", &[], 400), 0).await, (400, false), "it has what it wants");
@@ -62,7 +66,11 @@ async fn a_process_that_vanished_keeps_its_slice_charged() {
     let book = Book::new();
     book.ledger.set_budgets(vec![budget("ml", &[], 100, true)]);
     assert_eq!(ask(&book, "a", 1, report("ml", &[], 60), 0).await, (50, false));
-    assert_eq!(ask(&book, "a", 2, report("ml", &[], 200), 3_600_000).await, (50, true), "the other half is the old run's");
+    assert_eq!(
+        ask(&book, "a", 2, report("ml", &[], 200), 3_600_000).await,
+        (50, true),
+        "the other half is the old run's"
+    );
 }
 
 #[tokio::test]
@@ -89,7 +97,12 @@ async fn a_period_or_group_that_policy_does_not_have_is_granted_nothing() {
     let book = Book::new();
     book.ledger.set_budgets(vec![budget("ml", &["team"], 1_000, true)]);
     assert_eq!(ask(&book, "a", 1, report("ml", &["x"], 10), 0).await, (10, false));
-    let cases = [("no label", vec![], 0), ("a label too many", vec!["x", "y"], 0), ("another start", vec!["x"], 5), ("an end", vec!["x"], 4_000_000_000_000)];
+    let cases = [
+        ("no label", vec![], 0),
+        ("a label too many", vec!["x", "y"], 0),
+        ("another start", vec!["x"], 5),
+        ("an end", vec!["x"], 4_000_000_000_000),
+    ];
     for (case, group, period_ms) in cases {
         let mut asked = report("ml", &group, 10);
         asked.instance.period_ms = period_ms;
@@ -124,7 +137,13 @@ async fn a_grant_that_the_book_lost_is_charged_all_the_same() {
 async fn amounts_beyond_reason_neither_grant_nor_break() {
     let book = Book::new();
     book.ledger.set_budgets(vec![budget("ml", &[], 1_000, true), budget("all", &[], u64::MAX, true)]);
-    let absurd = LeaseReport { granted: u64::MAX, spent: u64::MAX, returned: 0, reserved: u64::MAX, ..report("ml", &[], u64::MAX) };
+    let absurd = LeaseReport {
+        granted: u64::MAX,
+        spent: u64::MAX,
+        returned: 0,
+        reserved: u64::MAX,
+        ..report("ml", &[], u64::MAX)
+    };
     for proxy in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] {
         let (_, exhausted) = ask(&book, proxy, 1, absurd.clone(), 0).await;
         assert!(exhausted);
@@ -354,7 +373,11 @@ async fn no_double_grant(steps: Vec<Step>) {
     let row = world.book.ledger.budgets(world.now_ms).await.unwrap().remove(0);
     assert!(row.spent_nano_usd + row.reserved_nano_usd <= LIMIT);
     let charged = world.book.number("SELECT coalesce(sum(nano_usd), 0) FROM charged");
-    assert_eq!(u64::try_from(charged).unwrap(), row.spent_nano_usd + row.reserved_nano_usd, "the running sum is the sum");
+    assert_eq!(
+        u64::try_from(charged).unwrap(),
+        row.spent_nano_usd + row.reserved_nano_usd,
+        "the running sum is the sum"
+    );
 }
 
 proptest! {
@@ -417,7 +440,9 @@ async fn run_dry(proxies: usize, percent: u64, largest: u64) -> (u64, u64) {
 
 #[tokio::test]
 async fn at_least_98_percent_can_be_used_before_all_are_refused() {
-    for (proxies, percent, largest) in [(1, 100, 2_000), (5, 100, 2_000), (5, 40, 2_000), (20, 100, 500), (3, 10, 4_000)] {
+    for (proxies, percent, largest) in
+        [(1, 100, 2_000), (5, 100, 2_000), (5, 40, 2_000), (20, 100, 500), (3, 10, 4_000)]
+    {
         let (spent, limit) = run_dry(proxies, percent, largest).await;
         assert!(spent <= limit, "{proxies} proxies spent {spent}");
         assert!(spent * 100 >= limit * 98, "{proxies} proxies at {percent} % used {spent} of {limit}");

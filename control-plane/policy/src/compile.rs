@@ -1,9 +1,9 @@
 //! From what was written to what the filter and Envoy get.
 
-use crate::read::{nearest, Placed, Problem, Written};
+use crate::read::{Placed, Problem, Written, nearest};
 use crate::spec::{self, CredentialSource, Enforcement, Unidentified};
-use jiff::tz::TimeZone;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use purser_core::api::Api;
 use purser_core::config::{
     AccessRule, BudgetRule, FilterConfig, IdentityConfig, KeyConfig, ModelConfig, ProviderConfig, RateLimitRule,
@@ -12,10 +12,10 @@ use purser_core::config::{
 use purser_core::labels::{self, Source};
 use purser_core::money::NanoUsd;
 use purser_core::policy::Policy;
+use purser_core::pricing::PriceBook;
 use purser_core::pricing::catalog::check_rates;
 use purser_core::pricing::overrides::{Change, Override};
 use purser_core::pricing::rate::Multiplier;
-use purser_core::pricing::PriceBook;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -306,7 +306,11 @@ fn duration(text: &str) -> Option<Duration> {
     number.checked_mul(unit_ms).map(Duration::from_millis)
 }
 
-fn price_override(it: &Placed<spec::PriceOverride>, written: &Written, problems: &mut Vec<Problem>) -> Option<Override> {
+fn price_override(
+    it: &Placed<spec::PriceOverride>,
+    written: &Written,
+    problems: &mut Vec<Problem>,
+) -> Option<Override> {
     let change = match (&it.spec.multiplier, it.spec.rates.is_empty()) {
         (Some(text), true) => match Multiplier::from_decimal(text) {
             Ok(factor) => Change::Multiplier(factor),

@@ -354,9 +354,9 @@ fn names(schema: &Value) -> Vec<String> {
 /// The candidate that a word was likely meant to be.
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let scored = candidates.iter().map(|candidate| {
-        (strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()), *candidate)
-    });
+    let scored = candidates
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase()), *candidate));
     scored.filter(|(score, _)| *score > 0.75).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, candidate)| candidate)
 }
 

@@ -1,7 +1,7 @@
 //! The price book that comes with the binary: `catalog/providers`, read once.
 
-use purser_core::pricing::catalog::CatalogFile;
 use purser_core::pricing::PriceBook;
+use purser_core::pricing::catalog::CatalogFile;
 
 const FILES: [(&str, &str); 4] = [
     ("anthropic.yaml", include_str!("../../../catalog/providers/anthropic.yaml")),

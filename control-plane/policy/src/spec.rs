@@ -13,8 +13,7 @@ use std::collections::BTreeMap;
 pub const API_VERSION: &str = "purser.dev/v1alpha1";
 
 /// The kinds of documents.
-pub const KINDS: [&str; 7] =
-    ["AccessPolicy", "Budget", "Identity", "Model", "PriceOverride", "Provider", "RateLimit"];
+pub const KINDS: [&str; 7] = ["AccessPolicy", "Budget", "Identity", "Model", "PriceOverride", "Provider", "RateLimit"];
 
 /// A policy document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -263,7 +262,7 @@ pub fn schema_of(kind: &str) -> Option<serde_json::Value> {
 /// The schema of any document, for editors: one file, a branch for each kind.
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    use serde_json::{json, Map, Value};
+    use serde_json::{Map, Value, json};
     let mut definitions = Map::new();
     let mut branches = Vec::new();
     for kind in KINDS {

@@ -2,8 +2,8 @@
 //!
 //! A folder that does not compile leaves the last good policy in force; its problems are kept for all to see.
 
-use crate::compile::{compile, Compiled};
-use crate::read::{read, DocumentRef, Problem, Written};
+use crate::compile::{Compiled, compile};
+use crate::read::{DocumentRef, Problem, Written, read};
 use jiff::Timestamp;
 use notify::{RecursiveMode, Watcher as _};
 use purser_core::config::KeyConfig;
@@ -76,9 +76,10 @@ pub fn watch(
         });
         let mut watcher = watcher.inspect_err(|error| tracing::warn!(%error, "policy folder is polled only")).ok();
         if let Some(watcher) = &mut watcher
-            && let Err(error) = watcher.watch(&directory, RecursiveMode::NonRecursive) {
-                tracing::warn!(%error, "policy folder is polled only");
-            }
+            && let Err(error) = watcher.watch(&directory, RecursiveMode::NonRecursive)
+        {
+            tracing::warn!(%error, "policy folder is polled only");
+        }
         loop {
             let rolls = next_change(&sender.borrow());
             tokio::select! {
@@ -146,7 +147,10 @@ mod tests {
         fs::write(&file, format!("{PROVIDER}---\nkind: Budgit\n")).unwrap();
         until(&mut states, |state| !state.problems.is_empty()).await;
         assert_eq!(states.borrow().version(), Some(first.as_str()), "the last good one is in force");
-        assert_eq!(states.borrow().problems[0].to_string(), "p.yaml:6: kind: no kind `Budgit` (fix: write `kind: Budget`)");
+        assert_eq!(
+            states.borrow().problems[0].to_string(),
+            "p.yaml:6: kind: no kind `Budgit` (fix: write `kind: Budget`)"
+        );
 
         // As editors save: another file takes its place.
         let other = folder.path().join(".p.yaml.swp");

@@ -54,7 +54,18 @@ pub(crate) struct SummaryAnswer {
 
 impl From<Summary> for SummaryAnswer {
     fn from(sums: Summary) -> Self {
-        let Summary { from_ms, to_ms, spend_nano_usd, requests, refused, failed, unpriced, unmetered, estimated, tokens } = sums;
+        let Summary {
+            from_ms,
+            to_ms,
+            spend_nano_usd,
+            requests,
+            refused,
+            failed,
+            unpriced,
+            unmetered,
+            estimated,
+            tokens,
+        } = sums;
         let tokens = Kind::ALL.into_iter().map(|kind| (kind.name(), tokens.get(kind))).collect();
         Self { from_ms, to_ms, spend_nano_usd, requests, refused, failed, unpriced, unmetered, estimated, tokens }
     }

@@ -12,15 +12,15 @@ use answer::{
 };
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Query, State};
-use axum::http::request::Parts;
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use purser_core::pricing::PriceBook;
 use purser_core::record::Outcome;
 use purser_ledger::{Bucket, By, Ledger, LedgerError, RecordFilter};
-use serde::de::DeserializeOwned;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use utoipa::{IntoParams, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
@@ -189,7 +189,10 @@ async fn summary(State(state): State<ApiState>, Params(time): Params<Time>) -> R
 
 /// Spend over time, stacked.
 #[utoipa::path(get, path = "/api/v1/spend", params(SpendParams), responses((status = 200, body = SpendAnswer), (status = 400, body = ErrorBody)))]
-async fn spend(State(state): State<ApiState>, Params(params): Params<SpendParams>) -> Result<Json<SpendAnswer>, ApiError> {
+async fn spend(
+    State(state): State<ApiState>,
+    Params(params): Params<SpendParams>,
+) -> Result<Json<SpendAnswer>, ApiError> {
     let (from, to) = range(params.from_ms, params.to_ms)?;
     let bucket = params.bucket.unwrap_or(Bucket::Hour);
     let width = match bucket {
@@ -238,7 +241,10 @@ async fn proxies(State(state): State<ApiState>) -> Result<Json<ProxyList>, ApiEr
 
 /// Records, the newest first.
 #[utoipa::path(get, path = "/api/v1/records", params(RecordParams), responses((status = 200, body = RecordList), (status = 400, body = ErrorBody)))]
-async fn records(State(state): State<ApiState>, Params(params): Params<RecordParams>) -> Result<Json<RecordList>, ApiError> {
+async fn records(
+    State(state): State<ApiState>,
+    Params(params): Params<RecordParams>,
+) -> Result<Json<RecordList>, ApiError> {
     let labels = [
         (By::Org, params.org),
         (By::Team, params.team),
@@ -272,10 +278,10 @@ async fn record(
     State(state): State<ApiState>,
     id: Result<Path<(String, u64, u64)>, PathRejection>,
 ) -> Result<Json<RecordAnswer>, ApiError> {
-    let Path((proxy, epoch, seq)) = id.map_err(|error| {
-        ApiError::bad(error.body_text(), "a record's id is proxy/epoch/seq: see /api/v1/records")
-    })?;
-    let found = state.ledger.record(proxy, epoch, seq).await?.ok_or_else(|| ApiError::NotFound("such record".into()))?;
+    let Path((proxy, epoch, seq)) =
+        id.map_err(|error| ApiError::bad(error.body_text(), "a record's id is proxy/epoch/seq: see /api/v1/records"))?;
+    let found =
+        state.ledger.record(proxy, epoch, seq).await?.ok_or_else(|| ApiError::NotFound("such record".into()))?;
     let book = (state.book)();
     Ok(Json(RecordAnswer::new(found, book.as_deref())))
 }
@@ -301,7 +307,13 @@ async fn healthz() -> &'static str {
 }
 
 #[derive(OpenApi)]
-#[openapi(components(schemas(Bucket, By)), info(title = "Purser", description = "Who spent what on which model, and what is left. Money is in nano-USD, times in milliseconds since 1970."))]
+#[openapi(
+    components(schemas(Bucket, By)),
+    info(
+        title = "Purser",
+        description = "Who spent what on which model, and what is left. Money is in nano-USD, times in milliseconds since 1970."
+    )
+)]
 struct Document;
 
 /// All routes, with their description.

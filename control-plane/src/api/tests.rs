@@ -1,10 +1,10 @@
 use super::*;
 use crate::sync;
-use axum::body::{to_bytes, Body};
+use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use purser_core::config::BudgetRule;
 use purser_core::sync::{SyncRequest, SyncResponse};
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tower::ServiceExt;
 
@@ -23,14 +23,17 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&folder.path().join("ledger.db")).unwrap();
-        let book = Arc::new(PriceBook::new("b1".into(), vec![
-            serde_json::from_value(json!({
-                "provider": "openai", "model": "m",
-                "source": {"url": "https://provider.example/pricing", "checked": "2026-11-20"},
-                "rates": [{"from": "2026-01-01", "input": "1", "output": "10.50"}],
-            }))
-            .unwrap(),
-        ]));
+        let book = Arc::new(PriceBook::new(
+            "b1".into(),
+            vec![
+                serde_json::from_value(json!({
+                    "provider": "openai", "model": "m",
+                    "source": {"url": "https://provider.example/pricing", "checked": "2026-11-20"},
+                    "rates": [{"from": "2026-01-01", "input": "1", "output": "10.50"}],
+                }))
+                .unwrap(),
+            ],
+        ));
         let view = ProxyAnswer {
             connected: true,
             envoy_version: "1.40.0".into(),
@@ -116,11 +119,14 @@ impl World {
     }
 
     fn refused(&self, seq: u64, team: &str) -> Value {
-        self.record(seq, &json!({
-            "outcome": "denied", "status": 402, "usage": null, "cost": {"status": "none"}, "provider": "",
-            "labels": {"team": {"value": team, "source": "key"}},
-            "denied": {"by": "Budget/team-daily", "reason": "budget"},
-        }))
+        self.record(
+            seq,
+            &json!({
+                "outcome": "denied", "status": 402, "usage": null, "cost": {"status": "none"}, "provider": "",
+                "labels": {"team": {"value": team, "source": "key"}},
+                "denied": {"by": "Budget/team-daily", "reason": "budget"},
+            }),
+        )
     }
 
     /// What a proxy says that took the numbers up to the last record's.
@@ -152,8 +158,16 @@ async fn the_document_names_every_route_and_all_that_it_refers_to() {
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let paths: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
     let want = [
-        "/api/v1/budgets", "/api/v1/keys", "/api/v1/policy", "/api/v1/proxies", "/api/v1/records",
-        "/api/v1/records/{proxy}/{epoch}/{seq}", "/api/v1/spend", "/api/v1/summary", "/api/v1/top", "/healthz",
+        "/api/v1/budgets",
+        "/api/v1/keys",
+        "/api/v1/policy",
+        "/api/v1/proxies",
+        "/api/v1/records",
+        "/api/v1/records/{proxy}/{epoch}/{seq}",
+        "/api/v1/spend",
+        "/api/v1/summary",
+        "/api/v1/top",
+        "/healthz",
     ];
     assert_eq!(paths, BTreeSet::from(want));
     world.sync(&world.report(&[world.record(1, &json!({}))], &[])).await;
@@ -163,8 +177,7 @@ async fn the_document_names_every_route_and_all_that_it_refers_to() {
     }
 
     let text = document.to_string();
-    let named: Vec<&str> =
-        text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let named: Vec<&str> = text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(named.len() > 10, "{named:?}");
     for pointer in named {
         assert!(document.pointer(pointer).is_some(), "{pointer} is referred to and not there");
@@ -401,7 +414,10 @@ async fn proxies_are_what_xds_knows_and_what_they_reported() {
     world.sync(&world.report(&[world.record(1, &json!({})), bad], &[])).await;
     let answer = world.ok("/api/v1/proxies").await;
     let [one, two] = answer["proxies"].as_array().unwrap().as_slice() else { panic!("{answer}") };
-    assert_eq!((&one["proxy"], &one["connected"], &one["envoy_version"]), (&json!("edge-1"), &json!(true), &json!("1.40.0")));
+    assert_eq!(
+        (&one["proxy"], &one["connected"], &one["envoy_version"]),
+        (&json!("edge-1"), &json!(true), &json!("1.40.0"))
+    );
     assert_eq!((&one["config"][0]["status"], &one["config"][0]["type"]), (&json!("acked"), &json!("filter")));
     assert_eq!((&one["records"], &one["duplicates"], &one["quarantined"]), (&json!(1), &json!(1), &json!(1)));
     assert_eq!((&one["epoch"], &one["policy"], &one["dropped"]), (&json!(7), &json!("v1"), &json!(2)));
@@ -412,9 +428,8 @@ async fn proxies_are_what_xds_knows_and_what_they_reported() {
 #[tokio::test]
 async fn records_are_filtered_and_every_one_is_on_one_page() {
     let world = World::new();
-    let records: Vec<Value> = (1..=25)
-        .map(|n| if n % 5 == 0 { world.refused(n, "web") } else { world.record(n, &json!({})) })
-        .collect();
+    let records: Vec<Value> =
+        (1..=25).map(|n| if n % 5 == 0 { world.refused(n, "web") } else { world.record(n, &json!({})) }).collect();
     world.sync(&world.report(&records, &[])).await;
 
     let (mut seen, mut before) = (Vec::new(), String::new());
@@ -446,8 +461,14 @@ async fn records_are_filtered_and_every_one_is_on_one_page() {
     }
     let row = &world.ok("/api/v1/records?limit=1&outcome=complete").await["records"][0];
     assert_eq!(row["labels"], json!({"team": "ml", "user": "ann"}));
-    assert_eq!((&row["prompt_tokens"], &row["output_tokens"], &row["quality"]), (&json!(100), &json!(10), &json!("exact")));
-    assert_eq!((&row["cost_status"], &row["nano_usd"], &row["denied"]), (&json!("priced"), &json!(205_000), &Value::Null));
+    assert_eq!(
+        (&row["prompt_tokens"], &row["output_tokens"], &row["quality"]),
+        (&json!(100), &json!(10), &json!("exact"))
+    );
+    assert_eq!(
+        (&row["cost_status"], &row["nano_usd"], &row["denied"]),
+        (&json!("priced"), &json!(205_000), &Value::Null)
+    );
     let row = &world.ok("/api/v1/records?limit=1&outcome=denied").await["records"][0];
     assert_eq!(row["denied"], json!({"by": "Budget/team-daily", "reason": "budget"}));
 }
@@ -464,7 +485,10 @@ async fn a_record_is_shown_as_it_was_written_with_the_price_it_was_priced_by() {
     assert!(answer["received_ms"].as_u64().unwrap() >= world.now_ms);
     let price = &answer["price"];
     assert_eq!(price["entry"], "openai/m@2026-01-01");
-    assert_eq!((&price["source_url"], &price["checked"]), (&json!("https://provider.example/pricing"), &json!("2026-11-20")));
+    assert_eq!(
+        (&price["source_url"], &price["checked"]),
+        (&json!("https://provider.example/pricing"), &json!("2026-11-20"))
+    );
     assert_eq!((&price["rates"]["input"], &price["rates"]["output"]), (&json!("1.00"), &json!("10.50")));
     assert_eq!(world.ok("/api/v1/records/edge-1/7/2").await["price"], Value::Null);
 }

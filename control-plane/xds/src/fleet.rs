@@ -243,9 +243,10 @@ impl Inner {
         }
         let refusals = self.proxies.iter().filter(|(id, _)| rollout.sent_to.contains(*id)).flat_map(|(id, proxy)| {
             let snapshot = &rollout.snapshot;
-            let refused = proxy.config.iter().filter(|(kind, said)| {
-                said.status == Status::Nacked && said.version == snapshot.version(**kind)
-            });
+            let refused = proxy
+                .config
+                .iter()
+                .filter(|(kind, said)| said.status == Status::Nacked && said.version == snapshot.version(**kind));
             refused.map(|(_, said)| Nack {
                 proxy: id.clone(),
                 kind: said.kind,
@@ -263,9 +264,10 @@ impl Inner {
             return;
         }
         let late = rollout.stage_began.elapsed() >= STAGE_TIMEOUT;
-        let waiting = self.proxies.iter().any(|(id, proxy)| {
-            proxy.streams > 0 && rollout.sent_to.contains(id) && !proxy.has(&rollout.snapshot)
-        });
+        let waiting = self
+            .proxies
+            .iter()
+            .any(|(id, proxy)| proxy.streams > 0 && rollout.sent_to.contains(id) && !proxy.has(&rollout.snapshot));
         if waiting && !late {
             return;
         }

@@ -17,5 +17,5 @@ pub mod snapshot;
 
 pub use bootstrap::Bootstrap;
 pub use fleet::{ConfigStatus, Fleet, Nack, ProxyView, RolloutState, RolloutView, Status};
-pub use resources::{AccessLog, Credential, FilterSource, Gateway, ProviderEndpoint, BODY_LIMIT_BYTES};
+pub use resources::{AccessLog, BODY_LIMIT_BYTES, Credential, FilterSource, Gateway, ProviderEndpoint};
 pub use snapshot::{Kind, Snapshot};

@@ -11,19 +11,15 @@ use envoy_types::{
     pb::{
         envoy::{
             config::{
-                accesslog::v3 as log,
-                cluster::v3 as cluster,
-                core::v3 as core,
-                endpoint::v3 as endpoint,
-                listener::v3 as listener,
-                route::v3 as route,
+                accesslog::v3 as log, cluster::v3 as cluster, core::v3 as core, endpoint::v3 as endpoint,
+                listener::v3 as listener, route::v3 as route,
             },
             extensions::{
                 access_loggers::{file::v3 as file_log, filters::cel::v3::ExpressionFilter, stream::v3 as stream_log},
                 filters::{
                     http::{
-                        credential_injector::v3::CredentialInjector, router::v3::Router, upstream_codec::v3::UpstreamCodec,
-                        wasm::v3::Wasm,
+                        credential_injector::v3::CredentialInjector, router::v3::Router,
+                        upstream_codec::v3::UpstreamCodec, wasm::v3::Wasm,
                     },
                     network::http_connection_manager::v3 as hcm,
                 },
@@ -170,7 +166,10 @@ impl Gateway {
                     name: NAME.into(),
                     config_type: Some(hcm::http_filter::ConfigType::ConfigDiscovery(core::ExtensionConfigSource {
                         // No limit: the listener waits for the policy, and takes no request before.
-                        config_source: Some(core::ConfigSource { initial_fetch_timeout: Some(duration(Duration::ZERO)), ..ads() }),
+                        config_source: Some(core::ConfigSource {
+                            initial_fetch_timeout: Some(duration(Duration::ZERO)),
+                            ..ads()
+                        }),
                         // Without any configuration, the filter refuses each call: what a proxy does whose policy was refused.
                         default_config: Some(self.filter.filter("{}")),
                         apply_default_config_without_warming: false,
@@ -272,13 +271,15 @@ impl AccessLog {
             name: name.into(),
             // A request without a record, such as a health check, writes no line.
             filter: Some(log::AccessLogFilter {
-                filter_specifier: Some(log::access_log_filter::FilterSpecifier::ExtensionFilter(log::ExtensionFilter {
-                    name: "envoy.access_loggers.extension_filters.cel".into(),
-                    config_type: Some(log::extension_filter::ConfigType::TypedConfig(pack_any(ExpressionFilter {
-                        expression: "'wasm.purser.record' in filter_state".into(),
-                        ..Default::default()
-                    }))),
-                })),
+                filter_specifier: Some(log::access_log_filter::FilterSpecifier::ExtensionFilter(
+                    log::ExtensionFilter {
+                        name: "envoy.access_loggers.extension_filters.cel".into(),
+                        config_type: Some(log::extension_filter::ConfigType::TypedConfig(pack_any(ExpressionFilter {
+                            expression: "'wasm.purser.record' in filter_state".into(),
+                            ..Default::default()
+                        }))),
+                    },
+                )),
             }),
             config_type: Some(log::access_log::ConfigType::TypedConfig(config)),
         }
@@ -383,7 +384,10 @@ impl ProviderEndpoint {
         };
         let filters = self.credential.as_ref().map(|credential| {
             vec![
-                http_filter("envoy.filters.http.credential_injector", pack_any(credential.injector(self.secret_name()))),
+                http_filter(
+                    "envoy.filters.http.credential_injector",
+                    pack_any(credential.injector(self.secret_name())),
+                ),
                 http_filter("envoy.filters.http.upstream_codec", pack_any(UpstreamCodec::default())),
             ]
         });
@@ -404,7 +408,11 @@ impl ProviderEndpoint {
 
     fn transport_socket(&self) -> core::TransportSocket {
         let ip = self.host.parse::<IpAddr>().is_ok();
-        let san_type = if ip { tls::subject_alt_name_matcher::SanType::IpAddress } else { tls::subject_alt_name_matcher::SanType::Dns };
+        let san_type = if ip {
+            tls::subject_alt_name_matcher::SanType::IpAddress
+        } else {
+            tls::subject_alt_name_matcher::SanType::Dns
+        };
         let validation = tls::CertificateValidationContext {
             trusted_ca: Some(core::DataSource {
                 specifier: Some(core::data_source::Specifier::Filename(SYSTEM_CA.into())),
@@ -422,7 +430,9 @@ impl ProviderEndpoint {
             config_type: Some(core::transport_socket::ConfigType::TypedConfig(pack_any(tls::UpstreamTlsContext {
                 sni: if ip { String::new() } else { self.host.clone() },
                 common_tls_context: Some(tls::CommonTlsContext {
-                    validation_context_type: Some(tls::common_tls_context::ValidationContextType::ValidationContext(validation)),
+                    validation_context_type: Some(tls::common_tls_context::ValidationContextType::ValidationContext(
+                        validation,
+                    )),
                     ..Default::default()
                 }),
                 ..Default::default()
@@ -487,7 +497,11 @@ fn not_found() -> route::Route {
         ),
     );
     route.response_headers_to_add = vec![core::HeaderValueOption {
-        header: Some(core::HeaderValue { key: "content-type".into(), value: "application/json".into(), ..Default::default() }),
+        header: Some(core::HeaderValue {
+            key: "content-type".into(),
+            value: "application/json".into(),
+            ..Default::default()
+        }),
         append_action: core::header_value_option::HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
         ..Default::default()
     }];

@@ -3,7 +3,7 @@
 use crate::fleet::Fleet;
 use crate::session::{Delta, Outcome, Sotw};
 use crate::snapshot::Snapshot;
-use envoy_types::pb::envoy::config::core::v3::{node, Node};
+use envoy_types::pb::envoy::config::core::v3::{Node, node};
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
 };
@@ -60,7 +60,11 @@ impl Session for Delta {
     fn node(request: &DeltaDiscoveryRequest) -> Option<&Node> {
         request.node.as_ref()
     }
-    fn request(&mut self, request: &DeltaDiscoveryRequest, snapshot: Option<&Snapshot>) -> Outcome<DeltaDiscoveryResponse> {
+    fn request(
+        &mut self,
+        request: &DeltaDiscoveryRequest,
+        snapshot: Option<&Snapshot>,
+    ) -> Outcome<DeltaDiscoveryResponse> {
         self.on_request(request, snapshot)
     }
     fn snapshot(&mut self, snapshot: &Snapshot) -> Vec<DeltaDiscoveryResponse> {
@@ -83,7 +87,10 @@ impl Drop for Connection {
 }
 
 impl Ads {
-    async fn serve<S: Session>(&self, mut requests: Streaming<S::Request>) -> Result<Response<Answers<S::Response>>, Status> {
+    async fn serve<S: Session>(
+        &self,
+        mut requests: Streaming<S::Request>,
+    ) -> Result<Response<Answers<S::Response>>, Status> {
         let first = requests.message().await?.ok_or_else(|| Status::invalid_argument("no request"))?;
         let node = S::node(&first).ok_or_else(|| Status::invalid_argument("the first request names no node"))?;
         if node.id.is_empty() {

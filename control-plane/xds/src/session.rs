@@ -54,7 +54,11 @@ struct Watch {
 
 impl Sotw {
     /// A request came.
-    pub fn on_request(&mut self, request: &pb::DiscoveryRequest, snapshot: Option<&Snapshot>) -> Outcome<pb::DiscoveryResponse> {
+    pub fn on_request(
+        &mut self,
+        request: &pb::DiscoveryRequest,
+        snapshot: Option<&Snapshot>,
+    ) -> Outcome<pb::DiscoveryResponse> {
         let mut outcome = Outcome::default();
         let Some(kind) = Kind::of(&request.type_url) else { return outcome };
         let first = !self.watches.contains_key(&kind);

@@ -95,10 +95,7 @@ impl Lease {
     /// What may still be held.
     #[must_use]
     pub fn available(&self) -> u64 {
-        self.granted
-            .saturating_sub(self.returned)
-            .saturating_sub(self.spent)
-            .saturating_sub(self.reserved)
+        self.granted.saturating_sub(self.returned).saturating_sub(self.spent).saturating_sub(self.reserved)
     }
 
     fn demand(&mut self, amount: u64, now_ms: u64) {

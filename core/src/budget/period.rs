@@ -1,7 +1,7 @@
 //! Calendar periods with a time zone. Only where policy is compiled: the filter gets the moments.
 
 use jiff::tz::TimeZone;
-use jiff::{civil, Span, Timestamp, ZonedDateTime};
+use jiff::{Span, Timestamp, ZonedDateTime, civil};
 use serde::{Deserialize, Serialize};
 
 /// How often a budget starts anew.
@@ -104,7 +104,12 @@ mod tests {
             (Period::Day, "Europe/Berlin", "2026-10-25T12:00:00Z", ["2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"]),
             // They go forward: a day of 23.
             (Period::Day, "Europe/Berlin", "2026-03-29T12:00:00Z", ["2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"]),
-            (Period::Month, "America/New_York", "2026-11-01T02:00:00Z", ["2026-10-01T04:00:00Z", "2026-11-01T04:00:00Z"]),
+            (
+                Period::Month,
+                "America/New_York",
+                "2026-11-01T02:00:00Z",
+                ["2026-10-01T04:00:00Z", "2026-11-01T04:00:00Z"],
+            ),
         ];
         for (period, zone, now, want) in cases {
             assert_eq!(starts(period, zone, now)[..2], want, "{period:?} {zone} {now}");

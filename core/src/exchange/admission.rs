@@ -1,8 +1,8 @@
 //! Whether a request may go on: access, then rate limits, then budgets; all of them or none.
 
 use super::{Account, Exchange, Forward, Host, Phase, Taken, Verdict};
-use crate::budget::lease::{self, Hold};
 use crate::budget::Instance;
+use crate::budget::lease::{self, Hold};
 use crate::config::{BudgetRule, OnUnavailable, OnUnpriced};
 use crate::estimate;
 use crate::labels::Labels;
@@ -133,13 +133,7 @@ impl Exchange {
     }
 
     /// Route, access and rate limits; notes the budgets.
-    fn admit_as(
-        &mut self,
-        host: Host<'_>,
-        policy: &Policy,
-        facts: &RequestFacts,
-        labels: &Labels,
-    ) -> Result<(), Stop> {
+    fn admit_as(&mut self, host: Host<'_>, policy: &Policy, facts: &RequestFacts, labels: &Labels) -> Result<(), Stop> {
         let model = facts.model.as_str();
         let Some(route) = policy.route(self.api, model, host.now_ms) else {
             return Err(Stop {
@@ -167,12 +161,7 @@ impl Exchange {
         }
     }
 
-    fn take_permits(
-        &mut self,
-        host: Host<'_>,
-        policy: &Policy,
-        subject: Subject<'_>,
-    ) -> Result<(), Stop> {
+    fn take_permits(&mut self, host: Host<'_>, policy: &Policy, subject: Subject<'_>) -> Result<(), Stop> {
         for (rule, group) in policy.rate_limits(subject) {
             let wanted = [(rule.requests, 1, "requests"), (rule.tokens, self.estimate.input, "tokens")];
             for (capacity, permits, what) in wanted {
@@ -245,13 +234,7 @@ impl Exchange {
         }
     }
 
-    fn hold_with(
-        &mut self,
-        host: Host<'_>,
-        policy: &Policy,
-        facts: &RequestFacts,
-        asked: Asked,
-    ) -> Result<(), Short> {
+    fn hold_with(&mut self, host: Host<'_>, policy: &Policy, facts: &RequestFacts, asked: Asked) -> Result<(), Short> {
         let Some(route) = self.route.and_then(|place| policy.routed(place)) else { return Ok(()) };
         let upstream_model = route.upstream_model(&facts.model);
         let price = policy.price(route.provider, upstream_model, self.started_ms);

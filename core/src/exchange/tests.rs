@@ -5,7 +5,7 @@ use crate::record::{Cost, Outcome};
 use crate::store::MemoryStore;
 use crate::sync::LeaseGrant;
 use crate::usage::Quality;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 /// A model of 1 USD per 10⁶ prompt tokens and 10 USD per 10⁶ output tokens.
 fn config(budget: Value) -> Rc<Policy> {
@@ -17,11 +17,13 @@ fn config(budget: Value) -> Rc<Policy> {
         }],
         ..FilterConfig::default()
     };
-    config.prices = vec![serde_json::from_value(json!({
-        "provider": "openai", "model": "m", "match": ["m"],
-        "rates": [{"from": "1970-01-01", "input": "1", "output": "10"}],
-    }))
-    .unwrap()];
+    config.prices = vec![
+        serde_json::from_value(json!({
+            "provider": "openai", "model": "m", "match": ["m"],
+            "rates": [{"from": "1970-01-01", "input": "1", "output": "10"}],
+        }))
+        .unwrap(),
+    ];
     config.identity.trust = vec![crate::labels::Source::Header];
     config.identity.headers = BTreeMap::from([("x-purser-team".into(), "team".into())]);
     if budget.is_object() {
@@ -301,10 +303,12 @@ fn a_body_that_is_not_what_the_api_takes_is_refused_in_its_dialect() {
 fn a_rate_limit_refuses_with_the_time_to_come_back_and_costs_nothing() {
     let world = World::new(Value::Null);
     let mut config = world.policy.config.clone();
-    config.rate_limits = vec![serde_json::from_value(
-        json!({"name": "pace", "selector": {}, "per": ["team"], "requests": 2, "window_ms": 60_000}),
-    )
-    .unwrap()];
+    config.rate_limits = vec![
+        serde_json::from_value(
+            json!({"name": "pace", "selector": {}, "per": ["team"], "requests": 2, "window_ms": 60_000}),
+        )
+        .unwrap(),
+    ];
     let policy = Rc::new(Policy::compile(config).unwrap());
     let world = World { policy, ..world };
     for _ in 0..2 {

@@ -10,8 +10,8 @@ use crate::budget::Instance;
 use crate::config::{AccessRule, BudgetRule, FilterConfig, ModelConfig, ProviderConfig, RateLimitRule, Selector};
 use crate::identity::Keys;
 use crate::labels::{self, Labels};
-use crate::pricing::book::Price;
 use crate::pricing::PriceBook;
+use crate::pricing::book::Price;
 
 /// A configuration that can decide.
 #[derive(Debug)]

@@ -11,12 +11,12 @@
 //!
 //! `load soak` sends 100,000 requests of mixed sizes, and prints the filter's memory as it goes.
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result, bail};
 use purser_tests::World;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const ROUNDS: usize = 5;
 const REQUESTS: usize = 4_000;
@@ -43,7 +43,10 @@ spec: { deny: [{ models: ["*opus*"] }] }
 
 /// Binds all threads of a process to these cores.
 fn pin(pid: u32, cores: &str) -> Result<()> {
-    let status = Command::new("taskset").args(["-a", "-c", "-p", cores, &pid.to_string()]).stdout(std::process::Stdio::null()).status()?;
+    let status = Command::new("taskset")
+        .args(["-a", "-c", "-p", cores, &pid.to_string()])
+        .stdout(std::process::Stdio::null())
+        .status()?;
     if !status.success() {
         bail!("taskset: {status}");
     }
@@ -67,7 +70,8 @@ async fn drive(url: &str, bodies: &[Value], requests: usize) -> Result<()> {
     let bodies: Arc<Vec<String>> = Arc::new(bodies.iter().map(Value::to_string).collect());
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..TASKS {
-        let (client, sent, url, bodies) = (client.clone(), sent.clone(), format!("{url}/v1/chat/completions"), bodies.clone());
+        let (client, sent, url, bodies) =
+            (client.clone(), sent.clone(), format!("{url}/v1/chat/completions"), bodies.clone());
         tasks.spawn(async move {
             loop {
                 let number = sent.fetch_add(1, Ordering::Relaxed);
@@ -75,7 +79,8 @@ async fn drive(url: &str, bodies: &[Value], requests: usize) -> Result<()> {
                     return anyhow::Ok(());
                 }
                 let body = bodies.get(number % bodies.len()).cloned().unwrap_or_default();
-                let request = client.post(&url).header("content-type", "application/json").header("x-purser-team", "ml");
+                let request =
+                    client.post(&url).header("content-type", "application/json").header("x-purser-team", "ml");
                 let answer = request.body(body).send().await?.error_for_status()?;
                 answer.bytes().await?;
             }
@@ -146,7 +151,8 @@ async fn soak() -> Result<()> {
     let world = World::start(POLICY, 1).await?;
     let gateway = world.gateway();
     // From half a kilobyte to half a megabyte, every other one streamed.
-    let bodies: Vec<Value> = (0..64usize).map(|n| request(n % 2 == 1, if n % 32 == 0 { 80_000 } else { 80 + n * n * 3 })).collect();
+    let bodies: Vec<Value> =
+        (0..64usize).map(|n| request(n % 2 == 1, if n % 32 == 0 { 80_000 } else { 80 + n * n * 3 })).collect();
     println!("| requests | linear memory of a VM | records lost |");
     println!("|--:|--:|--:|");
     const PART: usize = SOAK_REQUESTS / 10;

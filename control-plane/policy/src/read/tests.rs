@@ -35,7 +35,9 @@ fn each_problem_has_its_line_its_path_and_a_fix() {
         ),
         (
             document("Budget", "  amount: 1.5\n  period: day\n"),
-            vec!["f.yaml:11: spec.amount: 1.5 is not of type \"string\" (fix: mind the type: money and factors are texts, in quotes)"],
+            vec![
+                "f.yaml:11: spec.amount: 1.5 is not of type \"string\" (fix: mind the type: money and factors are texts, in quotes)",
+            ],
         ),
         (
             document("Budget", "  amount: \"1.00\"\n  period: day\n  per: [teem]\n  timeZone: Mars/Base\n"),
@@ -50,7 +52,9 @@ fn each_problem_has_its_line_its_path_and_a_fix() {
         ),
         (
             document("RateLimit", "  window: 1min\n  requests: 5\n"),
-            vec!["f.yaml:11: spec.window: \"1min\" is not of the form that is needed (fix: a duration such as 30s, 1m, 6h or 1d)"],
+            vec![
+                "f.yaml:11: spec.window: \"1min\" is not of the form that is needed (fix: a duration such as 30s, 1m, 6h or 1d)",
+            ],
         ),
         (
             document("RateLimit", "  window: 1m\n"),
@@ -78,7 +82,9 @@ fn what_is_no_yaml_and_what_stands_twice_is_named() {
     let got = problems(&PROVIDER.replace("---\n", ""));
     assert_eq!(
         got,
-        ["f.yaml:6: metadata.name: Provider `openai` stands in f.yaml:1 too (fix: give it another name, or take one out)"]
+        [
+            "f.yaml:6: metadata.name: Provider `openai` stands in f.yaml:1 too (fix: give it another name, or take one out)"
+        ]
     );
 }
 
