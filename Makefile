@@ -84,6 +84,9 @@ bench: bench-core bench-ledger bench-envoy ## What it costs: the engine, the led
 bench-core: ## The engine: scan, stream, price, decide (criterion)
 	cargo bench --locked -p purser-benches
 
+bench-instructions: ## The same cases in instructions, which hardly vary (needs valgrind)
+	cargo run --profile bench --locked -p purser-benches --bin instructions
+
 bench-ledger: ## Records a second into SQLite
 	cargo run --release --locked -p purser-ledger --example intake
 
@@ -119,4 +122,4 @@ help: ## List the targets, one line each
 	  /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run demo build filter dashboard test check test-unit test-fuzz test-wasm test-e2e test-dashboard test-browser overshoot \
-  bench bench-core bench-ledger bench-envoy tools help
+  bench bench-core bench-instructions bench-ledger bench-envoy tools help

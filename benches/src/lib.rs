@@ -1,9 +1,92 @@
-//! What the engine costs. The benches are in `benches/`; here is what they work on.
+//! What the engine costs: the cases that `make bench-core` times and `make bench-instructions` counts.
+//!
+//! | case | does |
+//! |---|---|
+//! | request-2k, request-256k | a chat request read and its tokens estimated |
+//! | stream-60 | an answer of 60 chunks read, its usage event taken out |
+//! | exchange | a whole one with identity, a rate limit and a warm budget, from head to record |
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench")]
+
+use purser_core::api::Api;
+use purser_core::budget::{Instance, lease};
+use purser_core::exchange::{Begun, End, Exchange, Host, Proxy, Verdict};
+use purser_core::policy::Policy;
+use purser_core::store::MemoryStore;
+use purser_core::sync::LeaseGrant;
+use purser_core::wire::request::RequestScanner;
+use purser_core::wire::response::ResponseMeter;
 use std::fmt::Write;
+use std::hint::black_box;
+use std::rc::Rc;
+
+/// A case: its name, and what to do again and again.
+pub type Case = (&'static str, Box<dyn FnMut()>);
+
+/// All cases.
+pub fn cases() -> Vec<Case> {
+    vec![
+        ("request-2k", read_request(2 << 10)),
+        ("request-256k", read_request(256 << 10)),
+        ("stream-60", read_stream()),
+        ("exchange", exchange()),
+    ]
+}
+
+fn read_request(size: usize) -> Box<dyn FnMut()> {
+    let body = request(size);
+    Box::new(move || {
+        let mut scanner = RequestScanner::new(Api::OpenAiChat);
+        body.as_bytes().chunks(64 << 10).for_each(|piece| scanner.push(piece));
+        black_box(scanner.finish().unwrap());
+    })
+}
+
+fn read_stream() -> Box<dyn FnMut()> {
+    let pieces = stream(60);
+    Box::new(move || {
+        let mut meter = ResponseMeter::new(Api::OpenAiChat, 200, "text/event-stream", "", true);
+        for (index, piece) in pieces.iter().enumerate() {
+            black_box(meter.push(piece.as_bytes(), index + 1 == pieces.len()));
+        }
+        black_box(meter.finish(true));
+    })
+}
+
+fn exchange() -> Box<dyn FnMut()> {
+    const NOW_MS: u64 = 1_800_000_000_000;
+    let policy = Rc::new(Policy::compile(serde_json::from_value(config()).unwrap()).unwrap());
+    let (store, proxy) = (MemoryStore::default(), Proxy { id: "p".into(), epoch: 1, ..Proxy::default() });
+    let instance = Instance { budget: "teams".into(), period_ms: 0, group: vec!["ml".into()] };
+    lease::grant(&store, &LeaseGrant { instance, granted: u64::MAX / 4, exhausted: false }, NOW_MS);
+    let headers: Vec<(String, String)> = [
+        (":method", "POST"),
+        (":path", "/v1/chat/completions"),
+        ("content-type", "application/json"),
+        ("user-agent", "bench"),
+        ("x-request-id", "0f2b7c1e-6d3f-4d0c-9a55-6b1f0c3f9a11"),
+        ("x-purser-team", "ml"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect();
+    let body = request(2 << 10);
+    let answer = br#"{"id":"1","model":"gpt-5-mini","choices":[{"message":{"content":"aye"},"finish_reason":"stop"}],"usage":{"prompt_tokens":500,"completion_tokens":60}}"#;
+    Box::new(move || {
+        let host = Host { now_ms: NOW_MS, store: &store, proxy: &proxy };
+        let Some(Begun::Read(mut exchange)) = Exchange::begin(host, Rc::clone(&policy), &headers) else {
+            panic!("not begun")
+        };
+        exchange.push_request(body.as_bytes());
+        assert!(matches!(exchange.decide(host), Verdict::Forward(_)));
+        exchange.response_head(200, "application/json", "");
+        exchange.response_body(answer, true);
+        black_box(exchange.finish(host, End::Whole));
+    })
+}
 
 /// A chat request of about this many bytes.
-pub fn request(bytes: usize) -> String {
+fn request(bytes: usize) -> String {
     let text = "The purser keeps the ship's money and counts every coin aboard. ".repeat(bytes / 64 + 1);
     let text = text.get(..bytes).unwrap_or(&text);
     format!(
@@ -12,7 +95,7 @@ pub fn request(bytes: usize) -> String {
 }
 
 /// A streamed answer of this many chunks, with its usage event.
-pub fn stream(chunks: usize) -> Vec<String> {
+fn stream(chunks: usize) -> Vec<String> {
     let head = r#"data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-5-mini","#;
     let mut pieces: Vec<String> = Vec::new();
     for index in 0..chunks {
@@ -30,7 +113,7 @@ pub fn stream(chunks: usize) -> Vec<String> {
 }
 
 /// A filter configuration with a priced model and a budget for each team.
-pub fn config() -> serde_json::Value {
+fn config() -> serde_json::Value {
     serde_json::json!({
         "version": "bench", "price_book": "bench",
         "sync": {"cluster": "purser", "interval_ms": 1000, "cold_deadline_ms": 1500, "rewrite_max_bytes": 1048576},

@@ -7,6 +7,9 @@
 //! - Sums are in thousandths of a token, rounded up once.
 //! - A text may be pushed in any pieces, also inside a character.
 //! - A script that no weight was fitted for counts as its bytes: no vocabulary needs more.
+//! - Most bytes are counted 64 at a time, see [`block`]; what that cannot count goes byte by byte.
+
+mod block;
 
 /// What was counted so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +38,19 @@ enum Run {
     Newline,
     Space,
 }
+
+/// Weights in thousandths of a token; see the places that use them.
+const WORD: u64 = 810;
+const LONG_WORD_LETTER: u64 = 390;
+const CASE_CHANGE: u64 = 1_530;
+const NEWLINES: u64 = 840;
+const PUNCTUATION: u64 = 810;
+const SPACES: u64 = 200;
+const CONTROL: u64 = 350;
+/// The longest runs that vocabularies have a token for.
+const LONGEST_NEWLINES: u64 = 16;
+const LONGEST_PUNCTUATION: u64 = 16;
+const LONGEST_SPACES: u64 = 128;
 
 /// What a byte is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +156,9 @@ pub fn family(model: &str) -> Family {
 /// What stands after the first `name` in `model`. For names this short a plain comparison at each place is faster than
 /// the standard library's search, which first prepares one.
 fn after<'a>(model: &'a str, name: &str) -> Option<&'a str> {
-    let at = model.as_bytes().windows(name.len()).position(|part| part == name.as_bytes())?;
+    let name_bytes = name.as_bytes();
+    let begins_and_is = |part: &[u8]| part.first() == name_bytes.first() && part == name_bytes;
+    let at = model.as_bytes().windows(name.len()).position(begins_and_is)?;
     model.get(at.saturating_add(name.len())..)
 }
 
@@ -175,6 +193,16 @@ impl Family {
 impl Features {
     /// Reads a piece of text.
     pub fn push(&mut self, piece: &[u8]) {
+        let (blocks, rest) = piece.as_chunks();
+        for block in blocks {
+            if !self.block(block) {
+                self.one_by_one(block);
+            }
+        }
+        self.one_by_one(rest);
+    }
+
+    fn one_by_one(&mut self, piece: &[u8]) {
         let mut rest = piece;
         while let Some(&byte) = rest.first() {
             let of = class(byte);
@@ -192,7 +220,7 @@ impl Features {
     /// The text ends here: what is pushed next is another one.
     pub fn end(&mut self) {
         self.broken();
-        self.run = Run::None;
+        self.no_run();
     }
 
     /// Takes in what was counted of another text.
@@ -221,17 +249,15 @@ impl Features {
             Class::Upper => self.letters(length, false),
             Class::Digit => {
                 let (before, after) = self.extend(Run::Digits, length);
-                self.digits = self.digits.saturating_add(length);
-                // Each started group of three.
-                self.ascii_times(after.div_ceil(3).saturating_sub(before.div_ceil(3)), 1_260);
+                self.more_digits(before, after);
             }
-            Class::Newline => self.run_of(Run::Newline, length, 1, 16, 840),
-            Class::Punctuation => self.run_of(Run::Punctuation, length, 1, 16, 810),
+            Class::Newline => self.run_of(Run::Newline, length, 1, LONGEST_NEWLINES, NEWLINES),
+            Class::Punctuation => self.run_of(Run::Punctuation, length, 1, LONGEST_PUNCTUATION, PUNCTUATION),
             // A single space belongs to the word after it.
-            Class::Space => self.run_of(Run::Space, length, 2, 128, 200),
+            Class::Space => self.run_of(Run::Space, length, 2, LONGEST_SPACES, SPACES),
             Class::Control => {
-                self.run = Run::None;
-                self.ascii_times(length, 350);
+                self.no_run();
+                self.ascii_times(length, CONTROL);
             }
             Class::Other => {}
         }
@@ -239,10 +265,24 @@ impl Features {
 
     /// Length of the run under way before and after `by` more characters of this kind.
     fn extend(&mut self, run: Run, by: u64) -> (u64, u64) {
-        let before = if self.run == run { self.length } else { 0 };
-        self.run = run;
-        self.length = before.saturating_add(by);
+        let before = self.length_of(run);
+        (self.run, self.length, self.last_lower) = (run, before.saturating_add(by), false);
         (before, self.length)
+    }
+
+    /// Length of the run under way if it is of this kind.
+    fn length_of(&self, run: Run) -> u64 {
+        if self.run == run { self.length } else { 0 }
+    }
+
+    fn no_run(&mut self) {
+        (self.run, self.length, self.last_lower) = (Run::None, 0, false);
+    }
+
+    /// A run of digits went on. Each started group of three costs 1.26.
+    fn more_digits(&mut self, before: u64, after: u64) {
+        self.digits = self.digits.saturating_add(after.saturating_sub(before));
+        self.ascii_times(after.div_ceil(3).saturating_sub(before.div_ceil(3)), 1_260);
     }
 
     /// A run costs `milli` when it reaches `least` characters, and a token for each `most`: as many as the vocabulary's
@@ -263,13 +303,13 @@ impl Features {
         let changes = self.run == Run::Word && self.last_lower && !lower;
         let (before, after) = self.extend(Run::Word, length);
         if after > 6 {
-            self.ascii_times(after.saturating_sub(before.max(6)), 390);
+            self.ascii_times(after.saturating_sub(before.max(6)), LONG_WORD_LETTER);
         }
         if before == 0 {
-            self.ascii(810);
+            self.ascii(WORD);
         }
         if changes {
-            self.ascii(1_530);
+            self.ascii(CASE_CHANGE);
         }
         self.last_lower = lower;
     }
@@ -344,7 +384,7 @@ impl Features {
             0x0800..=0xFFFF => 3_000,
             _ => 4_000,
         };
-        self.run = Run::None;
+        self.no_run();
         self.other(milli);
     }
 }
@@ -457,6 +497,24 @@ mod tests {
             pieces.push(head);
             pieces.push(tail);
             prop_assert_eq!(pieces, whole);
+        }
+
+        /// Sixty-four bytes at a time or one: the same.
+        #[test]
+        fn blocks_count_as_single_bytes_do(
+            parts in proptest::collection::vec(
+                prop_oneof![
+                    "[a-z]{1,12} ", "[a-zA-Z]{0,9}", "[0-9]{1,11}", " {1,70}", "\n{1,20}", "[!-/:-@]{1,40}", "[ \t\r\n]{0,6}",
+                    "[a-zA-Z .,]{64,90}", "\x07|\x7F", "é|ñ|я|字",
+                ],
+                0..40,
+            ),
+        ) {
+            let text = parts.concat();
+            let (mut blocks, mut bytes) = (Features::default(), Features::default());
+            blocks.push(text.as_bytes());
+            text.as_bytes().chunks(1).for_each(|byte| bytes.push(byte));
+            prop_assert_eq!(blocks, bytes);
         }
 
         /// Nobody gets a text for less by cutting it up.
