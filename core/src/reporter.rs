@@ -35,15 +35,11 @@ pub struct Reporter {
     /// Numbers taken by exchanges under way.
     open: BTreeSet<u64>,
     leases: BTreeSet<Instance>,
-    in_flight: Option<InFlight>,
+    /// So many at the front of the queue were sent, and are not acknowledged yet.
+    in_flight: Option<usize>,
     urgent: bool,
     synced_ms: u64,
     health: Health,
-}
-
-#[derive(Debug, Clone)]
-struct InFlight {
-    seqs: BTreeSet<u64>,
 }
 
 impl Reporter {
@@ -98,6 +94,7 @@ impl Reporter {
             let Some(dropped) = self.queue.pop_front() else { break };
             self.queue_bytes = self.queue_bytes.saturating_sub(dropped.line.get().len());
             self.health.records_dropped = self.health.records_dropped.saturating_add(1);
+            self.in_flight = self.in_flight.map(|sent| sent.saturating_sub(1));
         }
         Some(text)
     }
@@ -133,17 +130,16 @@ impl Reporter {
         self.urgent = false;
         self.health.memory_bytes = memory_bytes;
         let mut bytes = 0usize;
-        let mut seqs = BTreeSet::new();
         let mut records = Vec::new();
         for waiting in &self.queue {
             bytes = bytes.saturating_add(waiting.line.get().len());
             if bytes > BATCH_MAX_BYTES && !records.is_empty() {
                 break;
             }
-            seqs.insert(waiting.seq);
             records.push(waiting.line.clone());
         }
-        let behind = self.queue.iter().map(|waiting| waiting.seq).filter(|seq| !seqs.contains(seq));
+        let sent = records.len();
+        let behind = self.queue.iter().skip(sent).map(|waiting| waiting.seq);
         let request = SyncRequest {
             proxy: proxy.id.clone(),
             epoch: proxy.epoch,
@@ -155,7 +151,7 @@ impl Reporter {
             leases: self.leases.iter().map(|instance| lease::report(store, instance, now_ms)).collect(),
             health: self.health,
         };
-        self.in_flight = Some(InFlight { seqs });
+        self.in_flight = Some(sent);
         serde_json::to_string(&request)
     }
 
@@ -189,9 +185,8 @@ impl Reporter {
 
     /// The control plane stored the batch.
     pub fn acknowledged(&mut self, store: &dyn Store, response: &SyncResponse, now_ms: u64) {
-        if let Some(in_flight) = self.in_flight.take() {
-            self.queue.retain(|waiting| !in_flight.seqs.contains(&waiting.seq));
-            self.queue_bytes = self.queue.iter().map(|waiting| waiting.line.get().len()).sum();
+        for acknowledged in self.queue.drain(..self.in_flight.take().unwrap_or(0).min(self.queue.len())) {
+            self.queue_bytes = self.queue_bytes.saturating_sub(acknowledged.line.get().len());
         }
         self.granted(store, response, now_ms);
     }
