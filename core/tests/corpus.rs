@@ -8,6 +8,7 @@
 
 use purser_core::api::Api;
 use purser_core::estimate::family;
+use purser_core::usage::Kind;
 use purser_core::wire::request::{RequestScanner, recognise};
 use purser_core::wire::response::{Passed, ResponseFacts, ResponseMeter};
 use serde_json::Value;
@@ -123,15 +124,16 @@ fn differences(pair: &Value, facts: &ResponseFacts) -> Vec<String> {
     if present != facts.usage.is_some() {
         wrong.push(format!("usage: expected {present}, read {:?}", facts.usage));
     }
-    if let (Some(usage), true) = (facts.usage, present) {
-        let tokens = usage.tokens;
+    if let (Some(usage), true) = (&facts.usage, present) {
+        let units = usage.units;
+        let writes = [Kind::CacheWrite5m, Kind::CacheWrite1h].map(|kind| units.get(kind));
         let counts = [
-            ("input", tokens.prompt()),
-            ("output", tokens.output),
-            ("cached_read", tokens.cache_read),
-            ("cache_write", tokens.cache_write_5m + tokens.cache_write_1h),
-            ("cache_write_5m", tokens.cache_write_5m),
-            ("cache_write_1h", tokens.cache_write_1h),
+            ("input", units.prompt()),
+            ("output", units.output()),
+            ("cached_read", units.get(Kind::CacheRead)),
+            ("cache_write", writes[0] + writes[1]),
+            ("cache_write_5m", writes[0]),
+            ("cache_write_1h", writes[1]),
             ("reasoning", usage.reasoning),
         ];
         for (name, read) in counts {

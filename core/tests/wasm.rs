@@ -9,7 +9,7 @@
 
 use purser_core::api::Api;
 use purser_core::estimate::{Family, Features};
-use purser_core::usage::{Quality, Tokens};
+use purser_core::usage::{Kind, Quality, Units};
 use purser_core::wire::inflate::{Coding, Inflater};
 use purser_core::wire::request::{Edits, RequestError, RequestFacts, RequestScanner, rewrite};
 use purser_core::wire::response::{Passed, ResponseFacts, ResponseMeter};
@@ -83,8 +83,8 @@ fn a_stream_is_metered_and_its_usage_taken_out_whatever_its_pieces() {
     for size in [1, 2, 3, 50, STREAM.len()] {
         let (facts, out) = meter(size);
         let usage = facts.usage.unwrap();
-        let tokens = Tokens { input: 1, cache_read: 4_999_999_999, output: 5, ..Tokens::default() };
-        assert_eq!((usage.tokens, usage.quality), (tokens, Quality::Exact), "counts beyond 32 bits");
+        let units = Units::of(&[(Kind::Input, 1), (Kind::CacheRead, 4_999_999_999), (Kind::Output, 5)]);
+        assert_eq!((usage.units, usage.quality), (units, Quality::Exact), "counts beyond 32 bits");
         assert_eq!(String::from_utf8(out).unwrap(), want, "pieces of {size}");
     }
 }

@@ -5,7 +5,6 @@
 
 use crate::host;
 use purser_core::record::{Cost, Record};
-use purser_core::usage::Kind;
 
 /// A counter: its name, its label, the label's value; the last two empty when it has none.
 type Name = (&'static str, &'static str, &'static str);
@@ -41,8 +40,9 @@ impl Metrics {
             self.add(("purser_refused", "reason", denied.reason.name()), 1);
         }
         if let Some(usage) = &record.usage {
-            for kind in Kind::ALL {
-                self.add(("purser_tokens", "kind", kind.name()), usage.tokens.get(kind));
+            for (kind, count) in usage.units.used() {
+                let name = if kind.is_tokens() { "purser_tokens" } else { "purser_units" };
+                self.add((name, "kind", kind.name()), count);
             }
         }
         match &record.cost {

@@ -60,6 +60,6 @@ fuzz_target!(|input: &[u8]| {
         assert!(out.iter().all(|byte| rest.any(|other| other == byte)));
     }
     if let Some(usage) = facts.usage {
-        assert!(usage.reasoning <= usage.tokens.output);
+        assert!(usage.reasoning <= usage.units.output());
     }
 });

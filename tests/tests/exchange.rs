@@ -86,8 +86,8 @@ async fn every_exchange_is_recorded_as_the_provider_knows_it() {
     assert_eq!((rows.len(), truth.len()), (cases.len(), cases.len()));
     for ((row, truth), (_, body, trouble)) in rows.iter().rev().zip(&truth).zip(&cases) {
         let record = world.record(row).await.unwrap();
-        let tokens = &record["usage"]["tokens"];
-        let count = |name: &str| tokens.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let units = &record["usage"]["units"];
+        let count = |name: &str| units.get(name).and_then(Value::as_u64).unwrap_or(0);
         let model = body["model"].as_str().unwrap();
         let rates = price(model);
         let uncached = truth.prompt - truth.cached - truth.write_5m - truth.write_1h;

@@ -1,11 +1,14 @@
 /** What the control plane answers: see /api/openapi.json. */
 
 export type By = "team" | "model" | "provider" | "user" | "feature";
-export type Tokens = Partial<Record<"input" | "cache_read" | "cache_write_5m" | "cache_write_1h" | "output", number>>;
+/** Counts by kind; a kind that was not used is left out. */
+export type Units = Record<string, number>;
+export const PROMPT = ["input", "cache_read", "cache_write_5m", "cache_write_1h", "input_audio", "input_image", "input_video", "cache_read_audio", "cache_read_image"];
+export const OUTPUT = ["output", "output_audio", "output_image", "output_video"];
 
 export interface Summary {
   spend_nano_usd: number; requests: number; refused: number; failed: number;
-  unpriced: number; unmetered: number; estimated: number; tokens: Tokens;
+  unpriced: number; unmetered: number; estimated: number; units: Units;
 }
 export interface Series { key: string; folded: boolean; nano_usd: number[]; requests: number[] }
 export interface Spend { bucket_ms: number; starts_ms: number[]; series: Series[] }
@@ -32,7 +35,7 @@ export interface Policy {
 }
 export interface Record_ {
   record: {
-    labels: Record<string, { value: string; source: string }>; usage?: { tokens: Tokens; quality: string; reasoning?: number };
+    labels: Record<string, { value: string; source: string }>; usage?: { units: Units; quality: string; reasoning?: number };
     cost: { status: string; nano_usd?: number; femto_usd_by_kind?: Record<string, number>; entry?: string };
     denied?: { by: string; reason: string }; estimate: { input: number; output: number; reserved_nano_usd: number };
     problems?: string[]; charges?: { budget: string; nano_usd: number }[]; policy: string; price_book: string;

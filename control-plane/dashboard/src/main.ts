@@ -2,7 +2,7 @@
 
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
-import { get, type Budget, type By, type Policy, type Proxy, type Record_, type Row, type Spend, type Summary, type Top } from "./api";
+import { get, OUTPUT, PROMPT, type Budget, type By, type Policy, type Proxy, type Record_, type Row, type Spend, type Summary, type Top } from "./api";
 import { COLOURS, stacked } from "./chart";
 import { h, table } from "./dom";
 import { ago, count, exactUsd, percent, usd } from "./format";
@@ -41,15 +41,15 @@ function card(label: string, value: string, note = "", tone = ""): HTMLElement {
 }
 
 function cards(it: Summary): HTMLElement {
-  const t = it.tokens;
-  const prompt = (t.input ?? 0) + (t.cache_read ?? 0) + (t.cache_write_5m ?? 0) + (t.cache_write_1h ?? 0);
+  const sum = (kinds: string[]) => kinds.reduce((all, kind) => all + (it.units[kind] ?? 0), 0);
+  const [prompt, output] = [sum(PROMPT), sum(OUTPUT)];
   const unknown = it.unpriced + it.unmetered;
   return h("section", { class: "cards", "aria-label": "Summary" },
     card("Spend", usd(it.spend_nano_usd), it.estimated ? `${percent(it.estimated, it.requests)} of requests rest on estimates` : "every request exact"),
     card("Requests", count(it.requests), it.failed ? `${count(it.failed)} failed` : "none failed"),
     card("Refused", count(it.refused), percent(it.refused, it.requests), it.refused ? "warn" : ""),
     card("Cost unknown", count(unknown), unknown ? `${it.unpriced} without a price, ${it.unmetered} unreadable` : "all priced and metered", unknown ? "bad" : ""),
-    card("Tokens", count(prompt + (t.output ?? 0)), `${count(prompt)} in, ${count(t.output ?? 0)} out, ${count(t.cache_read ?? 0)} from cache`));
+    card("Tokens", count(prompt + output), `${count(prompt)} in, ${count(output)} out, ${count(sum(["cache_read", "cache_read_audio", "cache_read_image"]))} from cache`));
 }
 
 function chart(spend: Spend, by: By): HTMLElement {
@@ -171,8 +171,7 @@ async function showRecord(): Promise<void> {
   const match = /^#\/records\/([^/]+)\/(\d+)\/(\d+)$/.exec(location.hash);
   if (!match) return drawer.close();
   const { record, price } = await get<Record_>(`records/${match.slice(1).join("/")}`);
-  const tokens = record.usage?.tokens ?? {};
-  const kinds = Object.entries(tokens).filter(([, n]) => n > 0);
+  const kinds = Object.entries(record.usage?.units ?? {});
   const close = h("button", { type: "button", "aria-label": "Close" }, "✕");
   close.addEventListener("click", () => drawer.close());
   const fact = (name: string, value: string) => [h("dt", {}, name), h("dd", {}, value)];
@@ -187,7 +186,7 @@ async function showRecord(): Promise<void> {
       fact("policy", record.policy), fact("prices", record.price_book),
     ].flat()),
     h("h3", {}, "Cost"),
-    kinds.length ? table("Cost by kind", ["kind", "tokens", "USD per 10⁶", "cost"], kinds.map(([kind, n]) => [
+    kinds.length ? table("Cost by kind", ["kind", "units", "USD per 10⁶", "cost"], kinds.map(([kind, n]) => [
       kind.replaceAll("_", " "), n.toLocaleString("en-US"), price?.rates[kind] ?? "-",
       record.cost.femto_usd_by_kind ? exactUsd((record.cost.femto_usd_by_kind[kind] ?? 0) / 1e6) : "-",
     ]), [1, 2, 3]) : h("p", { class: "empty" }, "Nothing was used."),

@@ -3,7 +3,7 @@
 use crate::{Ledger, LedgerError, gaps, int};
 use purser_core::config::BudgetRule;
 use purser_core::record::Record;
-use purser_core::usage::{Quality, Tokens};
+use purser_core::usage::{Kind, Quality, Units};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 use serde::{Deserialize, Serialize};
@@ -91,7 +91,7 @@ pub struct Summary {
     /// Whose usage is partial or estimated.
     pub estimated: u64,
     /// What was used.
-    pub tokens: Tokens,
+    pub units: Units,
 }
 
 /// A line of a chart.
@@ -317,12 +317,18 @@ impl Ledger {
     /// [`LedgerError`] when the book cannot be read.
     pub async fn summary(&self, from_ms: u64, to_ms: u64) -> Result<Summary, LedgerError> {
         self.read(move |connection| {
-            let mut query = connection.prepare_cached(
+            let kinds: Vec<String> = Kind::ALL.iter().map(|kind| format!("sum({})", kind.name())).collect();
+            let mut query = connection.prepare_cached(&format!(
                 "SELECT sum(nano_usd), sum(requests), sum(refused), sum(failed), sum(unpriced), sum(unmetered),
-                   sum(estimated), sum(input), sum(cache_read), sum(cache_write_5m), sum(cache_write_1h), sum(output)
+                   sum(estimated), {}
                  FROM spend WHERE minute_ms >= ?1 AND minute_ms < ?2",
-            )?;
+                kinds.join(", ")
+            ))?;
             let summary = query.query_row(params![int(from_ms), int(to_ms)], |row| {
+                let mut units = Units::default();
+                for (at, kind) in Kind::ALL.into_iter().enumerate() {
+                    units.set(kind, number(row, 7 + at)?);
+                }
                 Ok(Summary {
                     from_ms,
                     to_ms,
@@ -333,13 +339,7 @@ impl Ledger {
                     unpriced: number(row, 4)?,
                     unmetered: number(row, 5)?,
                     estimated: number(row, 6)?,
-                    tokens: Tokens {
-                        input: number(row, 7)?,
-                        cache_read: number(row, 8)?,
-                        cache_write_5m: number(row, 9)?,
-                        cache_write_1h: number(row, 10)?,
-                        output: number(row, 11)?,
-                    },
+                    units,
                 })
             })?;
             Ok(summary)
@@ -402,11 +402,13 @@ impl Ledger {
     /// [`LedgerError`] when the book cannot be read.
     pub async fn top(&self, from_ms: u64, to_ms: u64, by: By, limit: u64) -> Result<Vec<TopRow>, LedgerError> {
         self.read(move |connection| {
+            let sum = |kinds: &[Kind]| kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" + ");
             let sql = format!(
-                "SELECT {}, sum(nano_usd), sum(requests), sum(refused), sum(unpriced),
-                   sum(input + cache_read + cache_write_5m + cache_write_1h), sum(output)
+                "SELECT {}, sum(nano_usd), sum(requests), sum(refused), sum(unpriced), sum({}), sum({})
                  FROM spend WHERE minute_ms >= ?1 AND minute_ms < ?2 GROUP BY 1 ORDER BY 2 DESC, 3 DESC LIMIT ?3",
-                by.column()
+                by.column(),
+                sum(&Kind::PROMPT),
+                sum(&Kind::OUTPUT)
             );
             let mut query = connection.prepare_cached(&sql)?;
             let rows = query.query_map(params![int(from_ms), int(to_ms), int(limit)], |row| {
@@ -637,7 +639,7 @@ fn refused(connection: &Connection, rule: &BudgetRule, start_ms: u64) -> Result<
 
 impl RecordRow {
     fn of(record: Record) -> Self {
-        let tokens = record.usage.map(|usage| usage.tokens).unwrap_or_default();
+        let units = record.usage.as_ref().map(|usage| usage.units).unwrap_or_default();
         let (cost_status, nano_usd) = match &record.cost {
             purser_core::record::Cost::Priced { nano_usd, .. } => ("priced", Some(*nano_usd)),
             purser_core::record::Cost::Unpriced => ("unpriced", None),
@@ -657,8 +659,8 @@ impl RecordRow {
             status: record.status,
             outcome: record.outcome.name().to_owned(),
             labels: record.labels.into_iter().map(|(name, label)| (name, label.value)).collect(),
-            prompt_tokens: tokens.prompt(),
-            output_tokens: tokens.output,
+            prompt_tokens: units.prompt(),
+            output_tokens: units.output(),
             quality: record.usage.map(|usage| usage.quality),
             cost_status: cost_status.to_owned(),
             nano_usd,

@@ -2,12 +2,13 @@
 
 use crate::LedgerError;
 use purser_core::config::BudgetRule;
+use purser_core::usage::Kind;
 use rusqlite::{Connection, Transaction, params};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE records (
@@ -106,13 +107,25 @@ pub(crate) fn open(path: &Path) -> Result<Connection, LedgerError> {
     match found {
         0 => {
             transaction.execute_batch(TABLES)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
+            all_kinds(&transaction)?;
         }
+        1 => all_kinds(&transaction)?,
         VERSION => {}
         _ => return Err(LedgerError::TooNew { found, known: VERSION }),
     }
+    transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(connection)
+}
+
+/// From version 1 to 2: sums of every kind of unit, where there were five.
+fn all_kinds(transaction: &Transaction<'_>) -> Result<(), LedgerError> {
+    const FIRST: [Kind; 5] = [Kind::Input, Kind::CacheRead, Kind::CacheWrite5m, Kind::CacheWrite1h, Kind::Output];
+    for kind in Kind::ALL.into_iter().filter(|kind| !FIRST.contains(kind)) {
+        let add = format!("ALTER TABLE spend ADD COLUMN {} INTEGER NOT NULL DEFAULT 0", kind.name());
+        transaction.execute_batch(&add)?;
+    }
+    Ok(())
 }
 
 /// The budgets that leases were last granted by.

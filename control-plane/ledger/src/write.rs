@@ -3,8 +3,9 @@
 use crate::{Budgets, LedgerError, gaps, int, lease, schema};
 use purser_core::record::{Cost, Outcome, Record};
 use purser_core::sync::{SyncRequest, SyncResponse};
-use purser_core::usage::Quality;
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use purser_core::usage::{Kind, Quality, Units};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params, params_from_iter};
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
@@ -159,12 +160,12 @@ fn read(line: &RawValue, request: &SyncRequest) -> Result<Record, String> {
     if (record.proxy.as_str(), record.epoch) != (request.proxy.as_str(), request.epoch) {
         return Err("a record of another proxy or epoch".to_owned());
     }
-    let tokens = record.usage.map(|usage| usage.tokens.total()).unwrap_or(0);
+    let tokens = record.usage.as_ref().map(|usage| usage.units.tokens()).unwrap_or(0);
     let within = [
         ("seq", record.seq, 1, SEQ_MAX),
         ("started_ms", record.started_ms, 0, TIME_MAX),
         ("cost.nano_usd", record.cost.amount().unwrap_or_default().0, 0, AMOUNT_MAX),
-        ("usage.tokens", tokens, 0, TOKENS_MAX),
+        ("usage.units", tokens, 0, TOKENS_MAX),
     ];
     match within.into_iter().find(|(_, value, least, most)| value < least || value > most) {
         Some((name, value, least, most)) => Err(format!("{name} is {value}, outside {least}..={most}")),
@@ -220,7 +221,7 @@ struct Sum {
     unmetered: u64,
     estimated: u64,
     nano_usd: u64,
-    tokens: [u64; 5],
+    units: Units,
 }
 
 impl Sums {
@@ -236,50 +237,48 @@ impl Sums {
         sum.nano_usd = sum.nano_usd.saturating_add(record.cost.amount().unwrap_or_default().0);
         if let Some(usage) = &record.usage {
             sum.estimated += u64::from(usage.quality != Quality::Exact);
-            for (sum, kind) in sum.tokens.iter_mut().zip(purser_core::usage::Kind::ALL) {
-                *sum = sum.saturating_add(usage.tokens.get(kind));
-            }
+            sum.units.add_all(&usage.units);
         }
     }
 
     fn store(self, transaction: &Transaction<'_>) -> Result<(), LedgerError> {
-        let mut upsert = transaction.prepare_cached(
-            "INSERT INTO spend VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-               ?19, ?20, ?21)
-             ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, refused = refused + excluded.refused,
-               failed = failed + excluded.failed, unpriced = unpriced + excluded.unpriced,
-               unmetered = unmetered + excluded.unmetered, estimated = estimated + excluded.estimated,
-               nano_usd = nano_usd + excluded.nano_usd, input = input + excluded.input,
-               cache_read = cache_read + excluded.cache_read, cache_write_5m = cache_write_5m + excluded.cache_write_5m,
-               cache_write_1h = cache_write_1h + excluded.cache_write_1h, output = output + excluded.output",
-        )?;
+        let mut upsert = transaction.prepare_cached(&upsert())?;
         for ((minute_ms, Dimensions(labels)), sum) in self.0 {
             let [org, team, user, feature, environment, workload, provider, model] = labels;
-            let [input, cache_read, write_5m, write_1h, output] = sum.tokens;
-            upsert.execute(params![
-                int(minute_ms),
-                org,
-                team,
-                user,
-                feature,
-                environment,
-                workload,
-                provider,
-                model,
-                int(sum.requests),
-                int(sum.refused),
-                int(sum.failed),
-                int(sum.unpriced),
-                int(sum.unmetered),
-                int(sum.estimated),
-                int(sum.nano_usd),
-                int(input),
-                int(cache_read),
-                int(write_5m),
-                int(write_1h),
-                int(output),
-            ])?;
+            let mut values: Vec<Value> = vec![
+                int(minute_ms).into(),
+                org.into(),
+                team.into(),
+                user.into(),
+                feature.into(),
+                environment.into(),
+                workload.into(),
+                provider.into(),
+                model.into(),
+            ];
+            let counts =
+                [sum.requests, sum.refused, sum.failed, sum.unpriced, sum.unmetered, sum.estimated, sum.nano_usd];
+            let units = Kind::ALL.into_iter().map(|kind| sum.units.get(kind));
+            values.extend(counts.into_iter().chain(units).map(|count| int(count).into()));
+            upsert.execute(params_from_iter(values))?;
         }
         Ok(())
     }
+}
+
+/// The statement that adds a row of sums: what it is of, then the sums.
+fn upsert() -> String {
+    const OF: [&str; 9] =
+        ["minute_ms", "org", "team", "user", "feature", "environment", "workload", "provider", "model"];
+    const COUNTS: [&str; 7] = ["requests", "refused", "failed", "unpriced", "unmetered", "estimated", "nano_usd"];
+    let sums: Vec<&str> = COUNTS.into_iter().chain(Kind::ALL.into_iter().map(Kind::name)).collect();
+    let columns: Vec<&str> = OF.into_iter().chain(sums.iter().copied()).collect();
+    let places: Vec<String> = (1..=columns.len()).map(|at| format!("?{at}")).collect();
+    let added: Vec<String> = sums.iter().map(|sum| format!("{sum} = {sum} + excluded.{sum}")).collect();
+    format!(
+        "INSERT INTO spend ({}) VALUES ({}) ON CONFLICT DO UPDATE SET {}",
+        columns.join(", "),
+        places.join(", "),
+        added.join(", ")
+    )
 }

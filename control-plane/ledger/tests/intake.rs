@@ -5,6 +5,7 @@
 mod support;
 
 use purser_core::sync::{Health, SyncRequest};
+use purser_core::usage::Kind;
 use purser_ledger::{Bucket, By, ProxyRow, RecordFilter};
 use serde_json::json;
 use support::{Book, record, sync, with};
@@ -25,7 +26,10 @@ async fn a_batch_that_comes_again_counts_once_also_after_a_restart() {
     book.reopen();
     book.ledger.sync(sync("gw", 1, &records[1..]), START).await.unwrap();
     let sums = book.ledger.summary(0, u64::MAX).await.unwrap();
-    assert_eq!((sums.requests, sums.spend_nano_usd, sums.tokens.input, sums.tokens.output), (3, 3_000, 300, 90));
+    assert_eq!(
+        (sums.requests, sums.spend_nano_usd, sums.units.get(Kind::Input), sums.units.output()),
+        (3, 3_000, 300, 90)
+    );
     let row = proxy(&book, LATER).await;
     assert_eq!((row.records, row.duplicates, row.missing, row.quarantined), (3, 5, 0, 0));
 }
@@ -49,7 +53,7 @@ async fn a_record_that_makes_no_sense_is_set_aside_and_the_others_are_kept() {
         record("gw", 2, 2),
         record("gw", 1, 0),
         with(record("gw", 1, 2), json!({"started_ms": u64::MAX})),
-        with(record("gw", 1, 2), json!({"usage": {"tokens": {"input": u64::MAX}, "quality": "exact"}})),
+        with(record("gw", 1, 2), json!({"usage": {"units": {"input": u64::MAX}, "quality": "exact"}})),
         with(
             record("gw", 1, 2),
             json!({"cost": {"status": "priced", "nano_usd": u64::MAX, "femto_usd_by_kind": {}, "entry": "a/b@2026-01-01"}}),
@@ -93,7 +97,7 @@ async fn each_minute_sums_what_its_records_say() {
         with(record("gw", 1, 5), json!({"outcome": "failed", "status": 0, "cost": {"status": "none"}, "usage": null})),
         with(
             record("gw", 1, 6),
-            json!({"usage": {"tokens": {"input": 1, "cache_write_5m": 2, "cache_write_1h": 4}, "quality": "partial"}}),
+            json!({"usage": {"units": {"input": 1, "cache_write_5m": 2, "cache_write_1h": 4}, "quality": "partial"}}),
         ),
         with(record("gw", 1, 7), json!({"started_ms": START + 60_000})),
     ];
@@ -101,8 +105,8 @@ async fn each_minute_sums_what_its_records_say() {
     let sums = book.ledger.summary(START, START + 60_000).await.unwrap();
     assert_eq!((sums.requests, sums.refused, sums.failed), (6, 1, 1), "a refusal is no failure, whatever its status");
     assert_eq!((sums.unpriced, sums.unmetered, sums.estimated, sums.spend_nano_usd), (1, 1, 1, 2_000));
-    let tokens = sums.tokens;
-    assert_eq!((tokens.input, tokens.cache_read, tokens.cache_write_5m, tokens.cache_write_1h), (201, 40, 2, 4));
+    let kinds = [(Kind::Input, 201), (Kind::CacheRead, 40), (Kind::CacheWrite5m, 2), (Kind::CacheWrite1h, 4)];
+    assert_eq!(kinds.map(|(kind, _)| (kind, sums.units.get(kind))), kinds);
     assert_eq!(book.ledger.summary(START + 60_000, START + 120_000).await.unwrap().requests, 1);
     assert_eq!(book.ledger.unpriced_models(0).await.unwrap(), ["gpt-5-mini"]);
 }

@@ -48,8 +48,8 @@ pub(crate) struct SummaryAnswer {
     unmetered: u64,
     /// Whose usage is partial or estimated.
     estimated: u64,
-    /// What was used, by kind; a kind that was not is 0.
-    tokens: BTreeMap<&'static str, u64>,
+    /// What was used, by kind; a kind that was not is left out.
+    units: BTreeMap<&'static str, u64>,
 }
 
 impl From<Summary> for SummaryAnswer {
@@ -64,10 +64,10 @@ impl From<Summary> for SummaryAnswer {
             unpriced,
             unmetered,
             estimated,
-            tokens,
+            units,
         } = sums;
-        let tokens = Kind::ALL.into_iter().map(|kind| (kind.name(), tokens.get(kind))).collect();
-        Self { from_ms, to_ms, spend_nano_usd, requests, refused, failed, unpriced, unmetered, estimated, tokens }
+        let units = units.used().map(|(kind, count)| (kind.name(), count)).collect();
+        Self { from_ms, to_ms, spend_nano_usd, requests, refused, failed, unpriced, unmetered, estimated, units }
     }
 }
 
@@ -166,7 +166,7 @@ impl RecordAnswer {
     pub(crate) fn new(found: StoredRecord, book: Option<&PriceBook>) -> Self {
         let price = match &found.record.cost {
             Cost::Priced { entry, .. } => book.and_then(|book| book.by_entry_name(entry)).map(|price| {
-                let prompt = found.record.usage.map(|usage| usage.tokens.prompt()).unwrap_or(0);
+                let prompt = found.record.usage.as_ref().map(|usage| usage.units.prompt()).unwrap_or(0);
                 let tier = price.rates.tier(prompt);
                 let rate = |kind: Kind| {
                     let rate = price.rates.rate(kind, tier)?;

@@ -107,7 +107,7 @@ impl World {
             "provider": "openai", "request_model": "m", "response_model": "m-1",
             "labels": {"team": {"value": "ml", "source": "key"}, "user": {"value": "ann", "source": "header"}},
             "status": 200, "outcome": "complete",
-            "usage": {"tokens": {"input": 70, "cache_read": 30, "output": 10}, "quality": "exact"},
+            "usage": {"units": {"input": 70, "cache_read": 30, "output": 10}, "quality": "exact"},
             "cost": {"status": "priced", "nano_usd": 205_000, "femto_usd_by_kind":
                 {"input": 70_000_000_000u64, "cache_read": 30_000_000_000u64, "output": 105_000_000_000u64},
                 "entry": "openai/m@2026-01-01"},
@@ -285,7 +285,7 @@ async fn a_bad_request_names_what_is_wrong_and_how_to_put_it_right() {
 #[tokio::test]
 async fn the_summary_adds_up_what_is_known_and_counts_what_is_not() {
     let world = World::new();
-    let usage = |quality: &str| json!({"tokens": {"input": 5, "output": 1}, "quality": quality});
+    let usage = |quality: &str| json!({"units": {"input": 5, "output": 1}, "quality": quality});
     let records = [
         world.record(1, &json!({})),
         world.record(2, &json!({"cost": {"status": "unpriced"}, "usage": usage("estimated")})),
@@ -299,9 +299,9 @@ async fn the_summary_adds_up_what_is_known_and_counts_what_is_not() {
     let count = |name: &str| day[name].as_u64().unwrap();
     let names = ["spend_nano_usd", "requests", "refused", "failed", "unpriced", "unmetered", "estimated"];
     assert_eq!(names.map(count), [205_000, 5, 1, 1, 1, 1, 1], "{day}");
-    let tokens = ["input", "cache_read", "output"].map(|kind| day["tokens"][kind].as_u64().unwrap());
+    let tokens = ["input", "cache_read", "output"].map(|kind| day["units"][kind].as_u64().unwrap());
     assert_eq!(tokens, [75, 30, 11]);
-    assert_eq!(day["tokens"]["cache_write_1h"], 0, "a kind that was not used is there");
+    assert_eq!(day["units"]["cache_write_1h"], Value::Null, "a kind that was not used is left out");
 
     let whole = world.ok(&format!("/api/v1/summary?from_ms={}", world.now_ms - 3 * DAY_MS)).await;
     assert_eq!(whole["requests"], 6, "the time asked for is what counts");

@@ -5,7 +5,7 @@ use crate::budget::lease;
 use crate::limit;
 use crate::pricing::cost::cost;
 use crate::record::{Charge, Cost, Outcome, Problem, Record};
-use crate::usage::{Quality, Tokens, Usage};
+use crate::usage::{Kind, Quality, Units, Usage};
 use crate::wire::response::ResponseFacts;
 use std::rc::Rc;
 
@@ -75,12 +75,12 @@ impl Exchange {
             (End::NotSent, _) => return (None, Cost::None),
             (End::NoAnswer, _) => None,
             (_, Some(answer)) if !succeeded && answer.usage.is_none() => return (None, Cost::None),
-            (_, Some(answer)) => answer.usage.or_else(|| self.estimated(end, answer)),
+            (_, Some(answer)) => answer.usage.clone().or_else(|| self.estimated(end, answer)),
             // The caller left before the answer began: the provider has read the prompt, and may write for nobody.
             (_, None) => Some(self.partial(0)),
         };
         let Some(usage) = usage else { return (None, Cost::Unmetered) };
-        let cost = self.cost(&usage.tokens, answer.and_then(|answer| answer.model.as_deref()));
+        let cost = self.cost(&usage.units, answer.and_then(|answer| answer.model.as_deref()));
         (Some(usage), cost)
     }
 
@@ -98,19 +98,19 @@ impl Exchange {
     }
 
     fn partial(&self, output: u64) -> Usage {
-        let tokens = Tokens { input: self.estimate.input, output, ..Tokens::default() };
-        Usage { tokens, reasoning: 0, quality: Quality::Partial }
+        let units = Units::of(&[(Kind::Input, self.estimate.input), (Kind::Output, output)]);
+        Usage::new(units, Quality::Partial)
     }
 
     /// At the price of the model that answered; of the one that was sent for when that has none.
-    fn cost(&self, tokens: &Tokens, response_model: Option<&str>) -> Cost {
+    fn cost(&self, units: &Units, response_model: Option<&str>) -> Cost {
         let policy = Rc::clone(&self.policy);
         let asked = self.facts.as_ref().map(|facts| facts.model.as_str()).unwrap_or_default();
         let Some(route) = self.route.and_then(|place| policy.routed(place)) else { return Cost::Unpriced };
         let find = |model: &str| policy.price(route.provider, model, self.started_ms);
         let price = response_model.and_then(find).or_else(|| find(route.upstream_model(asked)));
         let Some(price) = price else { return Cost::Unpriced };
-        match cost(&price, tokens) {
+        match cost(&price, units) {
             Ok(breakdown) => Cost::Priced {
                 nano_usd: breakdown.nano_usd.0,
                 femto_usd_by_kind: breakdown.femto_usd_by_kind,
@@ -133,7 +133,7 @@ impl Exchange {
         }
         for taken in self.taken.drain(..).filter(|taken| taken.tokens) {
             let actual = match (usage, cost) {
-                (Some(usage), _) => usage.tokens.total(),
+                (Some(usage), _) => usage.units.tokens(),
                 (None, Cost::None) => 0,
                 (None, _) => taken.permits,
             };

@@ -219,7 +219,7 @@ fn an_unpriced_model_is_refused_by_a_hard_budget_and_never_free() {
     exchange.response_body(br#"{"model":"mystery","usage":{"prompt_tokens":3,"completion_tokens":4}}"#, true);
     let record = exchange.finish(world.host(), End::Whole).record;
     assert_eq!(record.cost, Cost::Unpriced);
-    assert_eq!(record.usage.unwrap().tokens.total(), 7);
+    assert_eq!(record.usage.unwrap().units.tokens(), 7);
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn a_stream_cut_short_is_charged_for_what_was_seen() {
     let record = exchange.finish(world.host(), End::Cut).record;
     let usage = record.usage.unwrap();
     assert_eq!((record.outcome, usage.quality), (Outcome::Aborted, Quality::Partial));
-    assert!(usage.tokens.output >= 3 && usage.tokens.output <= 8, "{usage:?}");
+    assert!(usage.units.output() >= 3 && usage.units.output() <= 8, "{usage:?}");
 }
 
 #[test]

@@ -137,6 +137,7 @@ impl Rates {
             Kind::CacheWrite5m => self.cache_write_5m,
             Kind::CacheWrite1h => self.cache_write_1h,
             Kind::Output => self.output,
+            _ => None,
         }
     }
 
@@ -151,9 +152,13 @@ impl Rates {
     pub fn rate(&self, kind: Kind, tier: Option<&Tier>) -> Option<Rate> {
         let stated = |kind| tier.and_then(|tier| tier.stated(kind)).or_else(|| self.stated(kind));
         let parents: &[Kind] = match kind {
-            Kind::CacheRead | Kind::CacheWrite5m => &[Kind::Input],
+            Kind::CacheRead | Kind::CacheWrite5m | Kind::InputAudio | Kind::InputImage | Kind::InputVideo => {
+                &[Kind::Input]
+            }
             Kind::CacheWrite1h => &[Kind::CacheWrite5m, Kind::Input],
-            Kind::Input | Kind::Output => &[],
+            Kind::CacheReadAudio | Kind::CacheReadImage => &[Kind::CacheRead, Kind::Input],
+            Kind::OutputAudio | Kind::OutputImage | Kind::OutputVideo => &[Kind::Output],
+            _ => &[],
         };
         stated(kind).or_else(|| parents.iter().copied().find_map(stated))
     }
@@ -175,6 +180,7 @@ impl Tier {
             Kind::CacheWrite5m => self.cache_write_5m,
             Kind::CacheWrite1h => self.cache_write_1h,
             Kind::Output => self.output,
+            _ => None,
         }
     }
 }

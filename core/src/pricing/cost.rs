@@ -6,7 +6,7 @@
 use super::book::{Price, Tier};
 use super::rate::Rate;
 use crate::money::NanoUsd;
-use crate::usage::{Kind, Tokens};
+use crate::usage::{Kind, Units};
 use std::collections::BTreeMap;
 
 /// 10⁻¹⁵ USD in a nano-USD.
@@ -41,22 +41,19 @@ pub enum PricingError {
     },
 }
 
-/// What `tokens` cost at list price. All of them at the rates of the tier that their prompt reaches.
+/// What `units` cost at list price. All of them at the rates of the tier that their prompt reaches.
 ///
 /// # Errors
 /// [`PricingError::MissingRate`] when a kind that was used has no rate, [`PricingError::Overflow`] when it is too much.
-pub fn cost(price: &Price<'_>, tokens: &Tokens) -> Result<Breakdown, PricingError> {
-    let tier = price.rates.tier(tokens.prompt());
+pub fn cost(price: &Price<'_>, units: &Units) -> Result<Breakdown, PricingError> {
+    let tier = price.rates.tier(units.prompt());
     let mut femto_usd_by_kind = BTreeMap::new();
     let mut sum: u128 = 0;
-    for kind in Kind::ALL {
-        let count = tokens.get(kind);
-        if count > 0 {
-            let rate = price.rates.rate(kind, tier).ok_or_else(|| missing(price, kind))?;
-            let femto = count.checked_mul(rate.0).ok_or_else(|| overflow(price))?;
-            femto_usd_by_kind.insert(kind, femto);
-            sum = sum.saturating_add(u128::from(femto));
-        }
+    for (kind, count) in units.used() {
+        let rate = price.rates.rate(kind, tier).ok_or_else(|| missing(price, kind))?;
+        let femto = count.checked_mul(rate.0).ok_or_else(|| overflow(price))?;
+        femto_usd_by_kind.insert(kind, femto);
+        sum = sum.saturating_add(u128::from(femto));
     }
     let nano = sum.saturating_add(FEMTO_IN_NANO / 2).checked_div(FEMTO_IN_NANO);
     let nano_usd = nano.and_then(|nano| u64::try_from(nano).ok()).map(NanoUsd).ok_or_else(|| overflow(price))?;

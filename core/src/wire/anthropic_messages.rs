@@ -10,7 +10,7 @@
 use super::json::Key;
 use super::request::{Media, Part};
 use super::response::{Figure, Figures, Said};
-use crate::usage::Tokens;
+use crate::usage::{Kind, Units};
 
 /// Tokens around each message, as far as reported counts of short prompts show.
 pub const MESSAGE_TOKENS: u64 = 4;
@@ -76,15 +76,15 @@ pub(super) fn answer(path: &[Key]) -> Said {
 
 /// Disjoint counts. Writes that the split by lifetime leaves out are five-minute ones: it comes once, early, and the
 /// total may grow after it.
-pub(super) fn tokens(figures: &Figures) -> Tokens {
+pub(super) fn tokens(figures: &Figures) -> Units {
     let count = |figure| figures.get(figure).unwrap_or(0);
     let cache_write_1h = count(Figure::CacheWrite1h);
     let rest = count(Figure::CacheWrite).saturating_sub(cache_write_1h);
-    Tokens {
-        input: count(Figure::Input),
-        cache_read: count(Figure::CacheRead),
-        cache_write_5m: rest.max(count(Figure::CacheWrite5m)),
-        cache_write_1h,
-        output: count(Figure::Output),
-    }
+    Units::of(&[
+        (Kind::Input, count(Figure::Input)),
+        (Kind::CacheRead, count(Figure::CacheRead)),
+        (Kind::CacheWrite5m, rest.max(count(Figure::CacheWrite5m))),
+        (Kind::CacheWrite1h, cache_write_1h),
+        (Kind::Output, count(Figure::Output)),
+    ])
 }

@@ -11,7 +11,7 @@
 use super::json::Key;
 use super::request::{Media, Part};
 use super::response::{Figure, Figures, Said};
-use crate::usage::Tokens;
+use crate::usage::{Kind, Units};
 
 /// Tokens around each message: three, and one for its role.
 /// <https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken> (read 2026-11-23)
@@ -86,14 +86,13 @@ pub(super) fn answer(path: &[Key]) -> Said {
 }
 
 /// Disjoint counts. `prompt_tokens` holds what a cache served or stored; a cache may claim more than there was.
-pub(super) fn tokens(figures: &Figures) -> Tokens {
+pub(super) fn tokens(figures: &Figures) -> Units {
     let count = |figure| figures.get(figure).unwrap_or(0);
     let (cache_read, cache_write_5m) = (count(Figure::CacheRead), count(Figure::CacheWrite));
-    Tokens {
-        input: count(Figure::Input).saturating_sub(cache_read).saturating_sub(cache_write_5m),
-        cache_read,
-        cache_write_5m,
-        cache_write_1h: 0,
-        output: count(Figure::Output),
-    }
+    Units::of(&[
+        (Kind::Input, count(Figure::Input).saturating_sub(cache_read).saturating_sub(cache_write_5m)),
+        (Kind::CacheRead, cache_read),
+        (Kind::CacheWrite5m, cache_write_5m),
+        (Kind::Output, count(Figure::Output)),
+    ])
 }

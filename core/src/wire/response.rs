@@ -17,7 +17,7 @@ use super::{anthropic_messages, openai_chat};
 use crate::api::Api;
 use crate::estimate::{self, Family, Features};
 use crate::record::Problem;
-use crate::usage::{Quality, Usage};
+use crate::usage::{Kind, Quality, Usage};
 
 /// Most bytes of an event that wait for its end. The event that brings usage has less than a thousand.
 pub const HELD_MAX: usize = 16 << 10;
@@ -524,19 +524,19 @@ impl Answer {
     /// A report without prompt tokens is none: whoever reads it would take them for free.
     fn usage(&self, json: bool, whole: bool) -> Option<Usage> {
         self.figures.get(Figure::Input)?;
-        let mut tokens = match self.api {
+        let mut units = match self.api {
             Api::OpenAiChat => openai_chat::tokens(&self.figures),
             Api::AnthropicMessages => anthropic_messages::tokens(&self.figures),
         };
         let is_final = if json { self.usage_object } else { self.usage_is_final || (whole && self.finished) };
         let exact = is_final && !self.error && self.figures.get(Figure::Output).is_some();
         if !exact {
-            tokens.output = tokens.output.max(self.output());
+            units.set(Kind::Output, units.get(Kind::Output).max(self.output()));
         }
         // Some report more reasoning than output.
-        let reasoning = self.figures.get(Figure::Reasoning).unwrap_or(0).min(tokens.output);
+        let reasoning = self.figures.get(Figure::Reasoning).unwrap_or(0).min(units.output());
         let quality = if exact { Quality::Exact } else { Quality::Partial };
-        Some(Usage { tokens, reasoning, quality })
+        Some(Usage { reasoning, ..Usage::new(units, quality) })
     }
 
     fn is_not_empty(&mut self, path: &[Key]) {

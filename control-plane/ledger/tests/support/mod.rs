@@ -49,7 +49,7 @@ pub(crate) fn record(proxy: &str, epoch: u64, seq: u64) -> Value {
             "user": {"value": "chen", "source": "header"},
         },
         "status": 200, "outcome": "complete",
-        "usage": {"tokens": {"input": 100, "cache_read": 20, "output": 30}, "quality": "exact"},
+        "usage": {"units": {"input": 100, "cache_read": 20, "output": 30}, "quality": "exact"},
         "cost": {
             "status": "priced", "nano_usd": 1_000,
             "femto_usd_by_kind": {"input": 400_000_000, "output": 600_000_000},

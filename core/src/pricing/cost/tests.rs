@@ -48,10 +48,10 @@ fn cost_is_exact_by_kind_and_rounded_once_half_up() {
         ("a stated zero is free", &own, (1_000_000, 5, 5, 5, 1_000_000), 0),
     ];
     for (case, entry, (input, cache_read, cache_write_5m, cache_write_1h, output), nano) in cases {
-        let tokens = Tokens { input, cache_read, cache_write_5m, cache_write_1h, output };
-        let breakdown = cost(&price(entry), &tokens).unwrap();
+        let units = five([input, cache_read, cache_write_5m, cache_write_1h, output]);
+        let breakdown = cost(&price(entry), &units).unwrap();
         assert_eq!(breakdown.nano_usd, NanoUsd(nano), "{case}");
-        let used: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| tokens.get(*kind) > 0).collect();
+        let used: Vec<Kind> = units.used().map(|(kind, _)| kind).collect();
         assert_eq!(breakdown.femto_usd_by_kind.keys().copied().collect::<Vec<_>>(), used, "{case}");
         let femto: u64 = breakdown.femto_usd_by_kind.values().sum();
         assert_eq!((femto + 500_000) / 1_000_000, nano, "{case}");
@@ -64,11 +64,11 @@ fn a_missing_rate_is_an_error_only_where_tokens_need_it() {
     let no_output = entry(json!({"input": "1"}));
     let missing = |kind| Err(PricingError::MissingRate { entry: "p/m@2026-01-01".into(), kind });
     let cases = [
-        (&no_input, Tokens { input: 1, output: 1, ..Tokens::default() }, missing(Kind::Input)),
-        (&no_input, Tokens { cache_write_1h: 1, ..Tokens::default() }, missing(Kind::CacheWrite1h)),
-        (&no_input, Tokens { cache_read: 1_000, output: 1_000, ..Tokens::default() }, Ok(3_000_000)),
-        (&no_output, Tokens { input: 1, output: 1, ..Tokens::default() }, missing(Kind::Output)),
-        (&no_output, Tokens { input: 1_000, cache_read: 1_000, ..Tokens::default() }, Ok(2_000_000)),
+        (&no_input, Units::of(&[(Kind::Input, 1), (Kind::Output, 1)]), missing(Kind::Input)),
+        (&no_input, Units::of(&[(Kind::CacheWrite1h, 1)]), missing(Kind::CacheWrite1h)),
+        (&no_input, Units::of(&[(Kind::CacheRead, 1_000), (Kind::Output, 1_000)]), Ok(3_000_000)),
+        (&no_output, Units::of(&[(Kind::Input, 1), (Kind::Output, 1)]), missing(Kind::Output)),
+        (&no_output, Units::of(&[(Kind::Input, 1_000), (Kind::CacheRead, 1_000)]), Ok(2_000_000)),
     ];
     for (entry, tokens, want) in cases {
         let got = cost(&price(entry), &tokens).map(|breakdown| breakdown.nano_usd.0);
@@ -85,7 +85,7 @@ fn too_much_is_an_error_and_never_wraps() {
     let entry = entry(json!({"input": "10000", "output": "10000"}));
     let overflow = PricingError::Overflow { entry: "p/m@2026-01-01".into() };
     let most = u64::MAX / (10_000 * 1_000_000_000);
-    let tokens = |input| Tokens { input, ..Tokens::default() };
+    let tokens = |input| Units::of(&[(Kind::Input, input)]);
     assert!(cost(&price(&entry), &tokens(most)).is_ok());
     assert_eq!(cost(&price(&entry), &tokens(most + 1)), Err(overflow.clone()));
     assert_eq!(worst_case(&price(&entry), u64::MAX, u64::MAX), Err(overflow));
@@ -122,7 +122,7 @@ fn a_long_prompt_moves_the_whole_request_to_its_tier() {
         ("below the first", &two, (32_000, 0, 0), 32_000),
     ];
     for (case, entry, (input, cache_read, output), micro) in cases {
-        let tokens = Tokens { input, cache_read, output, ..Tokens::default() };
+        let tokens = Units::of(&[(Kind::Input, input), (Kind::CacheRead, cache_read), (Kind::Output, output)]);
         let nano = cost(&price(entry), &tokens).unwrap().nano_usd.0;
         assert_eq!((nano + 500) / 1_000, micro, "{case}");
     }
@@ -188,30 +188,32 @@ fn rates() -> impl Strategy<Value = PriceEntry> {
     })
 }
 
-fn tokens() -> impl Strategy<Value = Tokens> {
-    (0_u64..300_000, 0_u64..300_000, 0_u64..50_000, 0_u64..50_000, 0_u64..200_000).prop_map(
-        |(input, cache_read, cache_write_5m, cache_write_1h, output)| Tokens {
-            input,
-            cache_read,
-            cache_write_5m,
-            cache_write_1h,
-            output,
-        },
-    )
+fn tokens() -> impl Strategy<Value = Units> {
+    (0_u64..300_000, 0_u64..300_000, 0_u64..50_000, 0_u64..50_000, 0_u64..200_000)
+        .prop_map(|(input, read, write_5m, write_1h, output)| five([input, read, write_5m, write_1h, output]))
 }
 
-fn femto(price: &Price<'_>, tokens: &Tokens) -> u64 {
+/// Input, cache reads, writes of five minutes and of an hour, output.
+fn five([input, cache_read, cache_write_5m, cache_write_1h, output]: [u64; 5]) -> Units {
+    Units::of(&[
+        (Kind::Input, input),
+        (Kind::CacheRead, cache_read),
+        (Kind::CacheWrite5m, cache_write_5m),
+        (Kind::CacheWrite1h, cache_write_1h),
+        (Kind::Output, output),
+    ])
+}
+
+fn femto(price: &Price<'_>, tokens: &Units) -> u64 {
     cost(price, tokens).unwrap().femto_usd_by_kind.values().sum()
 }
 
-fn map2(a: Tokens, b: Tokens, f: impl Fn(u64, u64) -> u64) -> Tokens {
-    Tokens {
-        input: f(a.input, b.input),
-        cache_read: f(a.cache_read, b.cache_read),
-        cache_write_5m: f(a.cache_write_5m, b.cache_write_5m),
-        cache_write_1h: f(a.cache_write_1h, b.cache_write_1h),
-        output: f(a.output, b.output),
+fn map2(a: Units, b: Units, f: impl Fn(u64, u64) -> u64) -> Units {
+    let mut units = Units::default();
+    for kind in Kind::ALL {
+        units.set(kind, f(a.get(kind), b.get(kind)));
     }
+    units
 }
 
 proptest! {
@@ -249,7 +251,7 @@ proptest! {
     #[test]
     fn a_hold_is_never_below_what_is_settled(entry in rates(), used in tokens(), spare in (0_u64..1_000, 0_u64..1_000)) {
         let price = price(&entry);
-        let held = worst_case(&price, used.prompt() + spare.0, used.output + spare.1).unwrap();
+        let held = worst_case(&price, used.prompt() + spare.0, used.output() + spare.1).unwrap();
         prop_assert!(cost(&price, &used).unwrap().nano_usd <= held);
     }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::usage::Units;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
@@ -32,8 +33,14 @@ fn anthropic(content_type: &str, body: &str, whole: bool) -> ResponseFacts {
         .facts
 }
 
-fn tokens(input: u64, cache_read: u64, cache_write_5m: u64, cache_write_1h: u64, output: u64) -> crate::usage::Tokens {
-    crate::usage::Tokens { input, cache_read, cache_write_5m, cache_write_1h, output }
+fn tokens(input: u64, cache_read: u64, cache_write_5m: u64, cache_write_1h: u64, output: u64) -> Units {
+    Units::of(&[
+        (Kind::Input, input),
+        (Kind::CacheRead, cache_read),
+        (Kind::CacheWrite5m, cache_write_5m),
+        (Kind::CacheWrite1h, cache_write_1h),
+        (Kind::Output, output),
+    ])
 }
 
 const CHUNK: &str = r#"data: {"model":"gpt-5-2026-01-01","choices":[{"index":0,"delta":{"content":"one two three"},"finish_reason":null}],"usage":null}"#;
@@ -103,7 +110,7 @@ fn usage_becomes_disjoint_kinds() {
         ),
     ];
     for (case, facts, want, reasoning) in cases {
-        assert_eq!(facts.usage, Some(Usage { tokens: want, reasoning, quality: Quality::Exact }), "{case}");
+        assert_eq!(facts.usage, Some(Usage { reasoning, ..Usage::new(want, Quality::Exact) }), "{case}");
         assert_eq!(facts.problems, [], "{case}");
     }
 }
@@ -132,7 +139,7 @@ data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input
         "event: message_stop\ndata: {\"type\":\"message_stop\"}",
     ]);
     let facts = anthropic(EVENTS, &body, true);
-    let want = Usage { tokens: tokens(5, 46_134, 12, 8, 11), reasoning: 0, quality: Quality::Exact };
+    let want = Usage::new(tokens(5, 46_134, 12, 8, 11), Quality::Exact);
     assert_eq!(facts.usage, Some(want));
     assert_eq!((facts.model.as_deref(), facts.finished), (Some("claude-x"), true));
     assert!((2..=4).contains(&facts.output_estimate), "{}", facts.output_estimate);
@@ -143,7 +150,7 @@ data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input
         r#"data: {"choices":[],"x_groq":{"usage":{"prompt_tokens":9,"completion_tokens":4}}}"#,
     ]);
     let facts = openai(EVENTS, &cumulative, true);
-    assert_eq!(facts.usage.unwrap().tokens, tokens(9, 0, 0, 0, 4), "never a sum");
+    assert_eq!(facts.usage.unwrap().units, tokens(9, 0, 0, 0, 4), "never a sum");
 }
 
 #[test]
@@ -153,9 +160,9 @@ fn a_broken_stream_keeps_what_was_reported_and_counts_the_rest() {
         r#"data: {"type":"content_block_delta","delta":{"type":"text_delta","text":" several words of an answer"}}"#;
     let facts = anthropic(EVENTS, &stream(&[start, delta, delta]), false);
     let usage = facts.usage.unwrap();
-    assert_eq!((usage.quality, usage.tokens.input), (Quality::Partial, 30));
-    assert!((10..=14).contains(&usage.tokens.output), "{usage:?}");
-    assert_eq!((usage.tokens.output, facts.finished, facts.problems), (facts.output_estimate, false, vec![]));
+    assert_eq!((usage.quality, usage.units.prompt()), (Quality::Partial, 30));
+    assert!((10..=14).contains(&usage.units.output()), "{usage:?}");
+    assert_eq!((usage.units.output(), facts.finished, facts.problems), (facts.output_estimate, false, vec![]));
 
     // The report was final already when the end of the stream went missing.
     let facts = openai(EVENTS, &stream(&[CHUNK, STOP, USAGE]), false);
@@ -195,7 +202,7 @@ fn a_body_is_read_by_its_shape() {
             let meter = ResponseMeter::new(Api::OpenAiChat, 200, content_type, "", true);
             let pieces: Vec<&[u8]> = body.as_bytes().chunks(size).collect();
             let facts = read_pieces(meter, &pieces, true).facts;
-            assert_eq!(facts.usage.map(|usage| usage.tokens), Some(tokens(9, 0, 0, 0, 5)), "{content_type} {body:?}");
+            assert_eq!(facts.usage.map(|usage| usage.units), Some(tokens(9, 0, 0, 0, 5)), "{content_type} {body:?}");
             assert_eq!(facts.problems, [], "{content_type} {body:?}");
         }
     }
@@ -240,7 +247,7 @@ fn compressed_answers_are_metered_and_go_out_as_they_came() {
     let bytes = encoder.finish().unwrap();
     let pieces: Vec<&[u8]> = bytes.chunks(7).collect();
     let read = read_pieces(ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "gzip", true), &pieces, true);
-    assert_eq!(read.facts.usage.map(|usage| usage.tokens), Some(tokens(9, 0, 0, 0, 5)));
+    assert_eq!(read.facts.usage.map(|usage| usage.units), Some(tokens(9, 0, 0, 0, 5)));
     assert_eq!(read.out, bytes);
 }
 
@@ -366,7 +373,7 @@ proptest! {
         let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &body.as_bytes()[pair[0]..pair[1]]).collect();
         let facts = read_pieces(ResponseMeter::new(Api::OpenAiChat, 200, JSON, "", false), &pieces, true).facts;
         let input = u64::from(prompt).saturating_sub(u64::from(cached));
-        prop_assert_eq!(facts.usage.map(|usage| usage.tokens), Some(tokens(input, cached.into(), 0, 0, output.into())));
+        prop_assert_eq!(facts.usage.map(|usage| usage.units), Some(tokens(input, cached.into(), 0, 0, output.into())));
         prop_assert_eq!((facts.problems, facts.finished), (vec![], true));
     }
 }
