@@ -207,8 +207,8 @@ impl Inflater {
                 self.state = if self.gzip { State::Trailer(8) } else { State::End };
                 return Ok(used);
             }
-            // A full scratch may leave more to come out of what was read already.
-            if used >= piece.len() && written < self.scratch.len() {
+            // Something came out: more may come of what was read already, and does where miniz's window comes round.
+            if used >= piece.len() && written == 0 {
                 return Ok(used);
             }
             if read == 0 && written == 0 {
@@ -275,6 +275,36 @@ mod tests {
             inflater.push(fresh, |bytes| out.extend_from_slice(bytes)).unwrap();
             sent = encoder.get_ref().len();
             assert!(out.ends_with(event.as_bytes()));
+        }
+    }
+
+    /// Bytes that do not repeat.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 1u32;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state.to_le_bytes()[0]
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    /// miniz stops where its window of 32 KiB comes round, with bytes that are read and not put out yet.
+    #[test]
+    fn what_breaks_off_at_a_window_s_end_comes_out_whole() {
+        for length in [1, 5, 30] {
+            let text: Vec<u8> =
+                noise(2_000).into_iter().flat_map(|byte| vec![byte; length]).cycle().take(40_000).collect();
+            let bytes = bare(&text);
+            let (mut inflater, mut out) = (Inflater::new(Coding::Deflate).unwrap(), Vec::new());
+            for (at, byte) in bytes.iter().enumerate() {
+                inflater.push(&[*byte], |piece| out.extend_from_slice(piece)).unwrap();
+                if (32_500..33_100).contains(&out.len()) {
+                    assert_eq!(inflate(Coding::Deflate, &[&bytes[..=at]]).unwrap().len(), out.len(), "{length}");
+                }
+            }
+            assert!(out == text);
         }
     }
 
