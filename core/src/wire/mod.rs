@@ -9,6 +9,7 @@
 //! what stands there. Nothing here keeps a body, recurses, or can panic; whatever is kept has a cap.
 
 pub mod anthropic_messages;
+pub mod base64;
 pub mod inflate;
 pub mod json;
 pub mod openai_chat;
