@@ -14,6 +14,7 @@ use purser_core::wire::inflate::{Coding, Inflater};
 use purser_core::wire::request::{Edits, RequestError, RequestFacts, RequestScanner, rewrite};
 use purser_core::wire::response::{Passed, ResponseFacts, ResponseMeter};
 use purser_core::wire::sse::{Decoder, Sink};
+use purser_core::wire::{base64, event_stream};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 const STREAM: &str = concat!(
@@ -109,13 +110,58 @@ fn events_are_told_apart_whatever_their_line_ends() {
 
 #[wasm_bindgen_test]
 fn compressed_bytes_are_inflated() {
-    // "hello hello hello hello" by gzip -9 -n.
-    let bytes =
-        [31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 203, 72, 205, 201, 201, 87, 200, 64, 39, 1, 227, 81, 61, 141, 23, 0, 0, 0];
-    let mut out = Vec::new();
-    let mut inflater = Inflater::new(Coding::of("gzip")).unwrap();
-    bytes.chunks(3).for_each(|piece| inflater.push(piece, |text| out.extend_from_slice(text)).unwrap());
-    assert_eq!(out, b"hello hello hello hello");
+    // "hello hello hello hello" by gzip -9 -n, brotli, zstd -19, and brotli within zstd.
+    let cases: [(&str, &[u8]); 4] = [
+        (
+            "gzip",
+            &[
+                31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 203, 72, 205, 201, 201, 87, 200, 64, 39, 1, 227, 81, 61, 141, 23, 0,
+                0, 0,
+            ],
+        ),
+        ("br", &[27, 22, 0, 248, 141, 148, 110, 222, 68, 85, 134, 150, 108, 32, 111, 33, 79, 28, 224, 56]),
+        ("zstd", &[40, 181, 47, 253, 32, 23, 109, 0, 0, 56, 104, 101, 108, 108, 111, 32, 104, 1, 0, 65, 138, 17]),
+        (
+            "br, zstd",
+            &[
+                40, 181, 47, 253, 32, 20, 161, 0, 0, 27, 22, 0, 248, 141, 148, 110, 222, 68, 85, 134, 150, 108, 32,
+                111, 33, 79, 28, 224, 56,
+            ],
+        ),
+    ];
+    for (coding, bytes) in cases {
+        let mut out = Vec::new();
+        let mut inflater = Inflater::new(Coding::of(coding)).unwrap();
+        bytes.chunks(3).for_each(|piece| inflater.push(piece, |text| out.extend_from_slice(text)).unwrap());
+        assert_eq!(out, b"hello hello hello hello", "{coding}");
+    }
+}
+
+#[wasm_bindgen_test]
+fn an_event_stream_is_decoded_and_its_sums_agree() {
+    #[derive(Default)]
+    struct Gather(Vec<u8>, Vec<(String, bool)>);
+    impl event_stream::Sink for Gather {
+        fn begin(&mut self, head: &event_stream::Head) {
+            self.1.push((head.event_type.clone(), false));
+        }
+        fn data(&mut self, piece: &[u8]) {
+            let mut decoder = base64::Decoder::default();
+            decoder.push(piece, |bytes| self.0.extend_from_slice(bytes)).unwrap();
+        }
+        fn end(&mut self, _: usize, intact: bool) {
+            self.1.last_mut().unwrap().1 = intact;
+        }
+    }
+    // A message with `:event-type: chunk`, and "hello" in base64 as its payload.
+    let message = [
+        0, 0, 0, 44, 0, 0, 0, 20, 123, 201, 201, 17, 11, 58, 101, 118, 101, 110, 116, 45, 116, 121, 112, 101, 7, 0, 5,
+        99, 104, 117, 110, 107, 97, 71, 86, 115, 98, 71, 56, 61, 26, 206, 78, 90,
+    ];
+    let (mut decoder, mut gather) = (event_stream::Decoder::default(), Gather::default());
+    decoder.push(&message, &mut gather);
+    assert_eq!((gather.0.as_slice(), gather.1), (&b"hello"[..], vec![("chunk".to_owned(), true)]));
+    assert!(decoder.is_complete());
 }
 
 #[wasm_bindgen_test]

@@ -218,7 +218,7 @@ fn what_cannot_be_read_is_a_problem_and_an_error_is_not() {
         ("half a body, as known", 200, JSON, "", "{\"usage\":{", false, vec![]),
         ("broken", 200, JSON, "", "{\"usage\":}", false, unreadable.clone()),
         ("not compressed", 200, JSON, "gzip", "{}", true, unreadable),
-        ("unknown coding", 200, JSON, "br", "\x0b", true, vec![Problem::ResponseEncoding]),
+        ("unknown coding", 200, JSON, "compress", "\x0b", true, vec![Problem::ResponseEncoding]),
         ("no usage", 200, JSON, "", "{}", true, vec![Problem::UsageMissing]),
         (
             "a bad event",
