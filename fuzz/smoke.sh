@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-5}
 read -ra targets <<<"${*:2}"
-[ "${#targets[@]}" -gt 0 ] || targets=(json sse request_scanner rewrite response_meter)
+[ "${#targets[@]}" -gt 0 ] || targets=(json sse event_stream base64 inflate request_scanner rewrite response_meter)
 cargo build --quiet --release --locked
 bin=$(echo target/*/release)
 for target in "${targets[@]}"; do
