@@ -15,7 +15,7 @@ use purser_core::policy::Policy;
 use purser_core::store::MemoryStore;
 use purser_core::sync::LeaseGrant;
 use purser_core::wire::request::RequestScanner;
-use purser_core::wire::response::ResponseMeter;
+use purser_core::wire::response::{Head, ResponseMeter};
 use std::fmt::Write;
 use std::hint::black_box;
 use std::rc::Rc;
@@ -45,7 +45,11 @@ fn read_request(size: usize) -> Box<dyn FnMut()> {
 fn read_stream() -> Box<dyn FnMut()> {
     let pieces = stream(60);
     Box::new(move || {
-        let mut meter = ResponseMeter::new(Api::OpenAiChat, 200, "text/event-stream", "", true);
+        let mut meter = ResponseMeter::new(
+            Some(Api::OpenAiChat),
+            Head { status: 200, content_type: "text/event-stream", content_encoding: "" },
+            true,
+        );
         for (index, piece) in pieces.iter().enumerate() {
             black_box(meter.push(piece.as_bytes(), index + 1 == pieces.len()));
         }

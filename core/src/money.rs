@@ -66,6 +66,32 @@ impl fmt::Display for NanoUsd {
     }
 }
 
+/// A JSON number of some unit of money as a whole number of 10⁻`digits` of it, to the nearest, half up. `None` when it is
+/// no number, below zero, or does not fit. For what providers report of their own costs.
+#[must_use]
+pub fn scaled(raw: &[u8], digits: i32) -> Option<u64> {
+    let text = std::str::from_utf8(raw).ok()?.trim();
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let all: String = [whole, fraction].concat();
+    if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let exponent: i32 = exponent.parse().ok()?;
+    // The value is `all` × 10^-fraction × 10^exponent; what is wanted is that times 10^digits.
+    let shift = exponent.checked_add(digits)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    let all = all.trim_start_matches('0');
+    if shift >= 0 {
+        let number: u64 = if all.is_empty() { 0 } else { all.parse().ok()? };
+        return number.checked_mul(10u64.checked_pow(u32::try_from(shift).ok()?)?);
+    }
+    let cut = usize::try_from(shift.unsigned_abs()).ok()?;
+    let Some(kept) = all.len().checked_sub(cut) else { return Some(0) };
+    let number: u64 = if kept == 0 { 0 } else { all.get(..kept)?.parse().ok()? };
+    let up = all.as_bytes().get(kept).is_some_and(|digit| *digit >= b'5');
+    number.checked_add(u64::from(up))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +118,29 @@ mod tests {
             if let Ok(amount) = got {
                 assert_eq!(amount.to_string(), shown, "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn reported_amounts_are_read_to_the_nearest_nano_dollar() {
+        let cases = [
+            ("0.000112", 9, Some(112_000)),
+            ("7.02e-05", 9, Some(70_200)),
+            ("1E-9", 9, Some(1)),
+            ("4.9e-10", 9, Some(0)),
+            ("5e-10", 9, Some(1)),
+            ("2071250", -1, Some(207_125)),
+            ("2071255", -1, Some(207_126)),
+            ("5", -1, Some(1)),
+            ("0", 9, Some(0)),
+            ("1e3", 9, Some(1_000_000_000_000)),
+            ("1e300", 9, None),
+            ("-1", 9, None),
+            ("x", 9, None),
+            ("", 9, None),
+        ];
+        for (text, digits, want) in cases {
+            assert_eq!(scaled(text.as_bytes(), digits), want, "{text}");
         }
     }
 }

@@ -38,18 +38,86 @@ pub struct Cause<'a> {
     pub retry_ms: Option<u64>,
 }
 
-/// Status, OpenAI's `type` and `code`, Anthropic's `type`.
-fn shape(api: Api, reason: Reason) -> (u16, &'static str, &'static str, &'static str) {
-    match (reason, api) {
-        (Reason::Unauthenticated, _) => (401, "invalid_request_error", "invalid_api_key", "authentication_error"),
-        (Reason::Access, _) => (403, "permission_error", "model_not_allowed", "permission_error"),
-        (Reason::RateLimit, _) => (429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
-        (Reason::Budget, Api::OpenAiChat) => (429, "insufficient_quota", "budget_exceeded", ""),
-        (Reason::Budget, Api::AnthropicMessages) => (400, "", "", "invalid_request_error"),
-        (Reason::Unpriced, _) => (403, "permission_error", "model_not_priced", "permission_error"),
-        (Reason::Unavailable, _) => (503, "server_error", "budget_unavailable", "api_error"),
-        (Reason::BadRequest, _) => (400, "invalid_request_error", "invalid_body", "invalid_request_error"),
-        (Reason::NoProvider, _) => (404, "invalid_request_error", "model_not_found", "not_found_error"),
+/// Whose shape an error has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    OpenAi,
+    Anthropic,
+    Google,
+    Aws,
+    /// Cohere, Ollama and the like: a message.
+    Plain,
+}
+
+impl Shape {
+    fn of(api: Api) -> Self {
+        match api {
+            Api::AnthropicMessages | Api::AnthropicComplete => Self::Anthropic,
+            Api::GeminiGenerate | Api::GeminiEmbed | Api::GeminiInteractions | Api::VertexPredict => Self::Google,
+            Api::BedrockConverse | Api::BedrockInvoke | Api::SageMakerInvoke => Self::Aws,
+            Api::CohereChat | Api::CohereEmbed | Api::CohereRerank => Self::Plain,
+            Api::OllamaChat | Api::OllamaGenerate | Api::OllamaEmbed | Api::TgiGenerate => Self::Plain,
+            Api::AlephAlphaComplete | Api::ReplicatePredictions | Api::WatsonxGenerate => Self::Plain,
+            _ => Self::OpenAi,
+        }
+    }
+}
+
+/// Status; OpenAI's `type` and `code`; Anthropic's `type`; Google's `status`; AWS' error type.
+///
+/// Whether SDKs repeat the call depends on these words: AWS' on the error type, of which `ThrottlingException` is
+/// repeated and `ServiceQuotaExceededException` is not.
+fn words(shape: Shape, reason: Reason) -> (u16, [&'static str; 5]) {
+    match (reason, shape) {
+        (Reason::Unauthenticated, Shape::Aws) => (403, ["", "", "", "", "UnrecognizedClientException"]),
+        (Reason::Unauthenticated, _) => {
+            (401, ["invalid_request_error", "invalid_api_key", "authentication_error", "UNAUTHENTICATED", ""])
+        }
+        (Reason::Access, _) => (
+            403,
+            ["permission_error", "model_not_allowed", "permission_error", "PERMISSION_DENIED", "AccessDeniedException"],
+        ),
+        (Reason::RateLimit, _) => {
+            let words = [
+                "rate_limit_error",
+                "rate_limit_exceeded",
+                "rate_limit_error",
+                "RESOURCE_EXHAUSTED",
+                "ThrottlingException",
+            ];
+            (429, words)
+        }
+        (Reason::Budget, Shape::Anthropic) => (400, ["", "", "invalid_request_error", "", ""]),
+        (Reason::Budget, Shape::Aws) => (400, ["", "", "", "", "ServiceQuotaExceededException"]),
+        (Reason::Budget, Shape::Plain) => (402, [""; 5]),
+        (Reason::Budget, _) => (429, ["insufficient_quota", "budget_exceeded", "", "RESOURCE_EXHAUSTED", ""]),
+        (Reason::Unpriced, _) => (
+            403,
+            ["permission_error", "model_not_priced", "permission_error", "PERMISSION_DENIED", "AccessDeniedException"],
+        ),
+        (Reason::Unavailable, _) => {
+            (503, ["server_error", "budget_unavailable", "api_error", "UNAVAILABLE", "ServiceUnavailableException"])
+        }
+        (Reason::BadRequest, _) => {
+            let words = [
+                "invalid_request_error",
+                "invalid_body",
+                "invalid_request_error",
+                "INVALID_ARGUMENT",
+                "ValidationException",
+            ];
+            (400, words)
+        }
+        (Reason::NoProvider, _) => {
+            let words = [
+                "invalid_request_error",
+                "model_not_found",
+                "not_found_error",
+                "NOT_FOUND",
+                "ResourceNotFoundException",
+            ];
+            (404, words)
+        }
     }
 }
 
@@ -57,20 +125,33 @@ impl Refusal {
     /// Puts a refusal into the words of `api`. `request_id` is Anthropic's `request_id`.
     #[must_use]
     pub fn new(api: Api, cause: Cause<'_>, request_id: &str) -> Self {
-        let (status, kind, code, anthropic) = shape(api, cause.reason);
-        let body = match api {
-            Api::OpenAiChat => {
-                json!({"error": {"message": cause.message, "type": kind, "param": null, "code": code}})
+        let shape = Shape::of(api);
+        let (status, [kind, code, anthropic, google, aws]) = words(shape, cause.reason);
+        let message = cause.message;
+        let body = match shape {
+            Shape::OpenAi => json!({"error": {"message": message, "type": kind, "param": null, "code": code}}),
+            Shape::Anthropic => {
+                json!({"type": "error", "error": {"type": anthropic, "message": message}, "request_id": request_id})
             }
-            Api::AnthropicMessages => {
-                json!({"type": "error", "error": {"type": anthropic, "message": cause.message}, "request_id": request_id})
+            Shape::Google => {
+                let retry = cause.retry_ms.filter(|_| cause.reason == Reason::RateLimit).map(|ms| {
+                    let delay = format!("{}s", ms.div_ceil(1_000).max(1));
+                    json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay})
+                });
+                let details: Vec<_> = retry.into_iter().collect();
+                json!({"error": {"code": status, "message": message, "status": google, "details": details}})
             }
+            Shape::Aws => json!({"message": message}),
+            Shape::Plain => json!({"message": message, "error": message}),
         };
         let mut headers = vec![
             ("content-type", "application/json".to_owned()),
             ("x-purser-denied-by", cause.by.to_owned()),
             ("x-purser-reason", cause.reason.name().to_owned()),
         ];
+        if shape == Shape::Aws {
+            headers.push(("x-amzn-errortype", aws.to_owned()));
+        }
         match cause.retry_ms {
             // The SDKs wait as told up to a minute, and may wait as they like above that: do not invite a storm.
             Some(ms) if ms <= 60_000 => {
@@ -133,6 +214,28 @@ mod tests {
             let refusal = refuse(api, reason, None);
             assert_eq!((refusal.status, refusal.body.as_str()), (status, body), "{api} {reason:?}");
             assert_eq!(header(&refusal, "x-purser-denied-by"), Some("Budget/ml"));
+        }
+    }
+
+    #[test]
+    fn others_get_the_words_that_their_sdks_go_by() {
+        let refusal = refuse(Api::GeminiGenerate, Reason::RateLimit, Some(2_500));
+        let body: serde_json::Value = serde_json::from_str(&refusal.body).unwrap();
+        assert_eq!((refusal.status, &body["error"]["status"]), (429, &json!("RESOURCE_EXHAUSTED")));
+        assert_eq!(body["error"]["details"][0]["retryDelay"], "3s");
+        let refusal = refuse(Api::BedrockConverse, Reason::Budget, None);
+        assert_eq!(
+            (refusal.status, header(&refusal, "x-amzn-errortype")),
+            (400, Some("ServiceQuotaExceededException"))
+        );
+        for api in Api::ALL {
+            for reason in
+                [Reason::Unauthenticated, Reason::Access, Reason::RateLimit, Reason::Budget, Reason::BadRequest]
+            {
+                let refusal = refuse(*api, reason, None);
+                assert!((400..500).contains(&refusal.status), "{api} {reason:?}");
+                assert!(refusal.body.contains("no \\\"more\\\""), "{api} {reason:?}: {}", refusal.body);
+            }
         }
     }
 

@@ -41,6 +41,7 @@ kinds! {
     InputVideo = "input_video": "Prompt tokens of video that no cache served.",
     CacheReadAudio = "cache_read_audio": "Prompt tokens of sound read from the provider's cache.",
     CacheReadImage = "cache_read_image": "Prompt tokens of images read from the provider's cache.",
+    CacheReadVideo = "cache_read_video": "Prompt tokens of video read from the provider's cache.",
     Output = "output": "Generated tokens of text, reasoning included.",
     OutputAudio = "output_audio": "Generated tokens of sound.",
     OutputImage = "output_image": "Generated tokens of images.",
@@ -58,7 +59,7 @@ kinds! {
 
 impl Kind {
     /// Tokens of the prompt.
-    pub const PROMPT: [Self; 9] = [
+    pub const PROMPT: [Self; 10] = [
         Self::Input,
         Self::CacheRead,
         Self::CacheWrite5m,
@@ -68,6 +69,7 @@ impl Kind {
         Self::InputVideo,
         Self::CacheReadAudio,
         Self::CacheReadImage,
+        Self::CacheReadVideo,
     ];
     /// Tokens of the output.
     pub const OUTPUT: [Self; 4] = [Self::Output, Self::OutputAudio, Self::OutputImage, Self::OutputVideo];
@@ -346,7 +348,7 @@ mod tests {
         for (at, kind) in Kind::ALL.into_iter().enumerate() {
             units.set(kind, 1 << at);
         }
-        assert_eq!((units.prompt(), units.output()), ((1 << 9) - 1, ((1 << 13) - 1) - ((1 << 9) - 1)));
+        assert_eq!((units.prompt(), units.output()), ((1 << 10) - 1, ((1 << 14) - 1) - ((1 << 10) - 1)));
         assert_eq!(units.tokens(), units.prompt() + units.output());
     }
 }

@@ -11,8 +11,9 @@ use purser_core::api::Api;
 use purser_core::estimate::{Family, Features};
 use purser_core::usage::{Kind, Quality, Units};
 use purser_core::wire::inflate::{Coding, Inflater};
-use purser_core::wire::request::{Edits, RequestError, RequestFacts, RequestScanner, rewrite};
-use purser_core::wire::response::{Passed, ResponseFacts, ResponseMeter};
+use purser_core::wire::request::{RequestError, RequestFacts, RequestScanner};
+use purser_core::wire::response::{Head, Passed, ResponseFacts, ResponseMeter};
+use purser_core::wire::rewrite::{Edits, rewrite};
 use purser_core::wire::sse::{Decoder, Sink};
 use purser_core::wire::{base64, event_stream};
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -40,7 +41,7 @@ fn a_request_is_read_and_rewritten_whatever_its_pieces() {
         assert_eq!(scan(body.as_bytes(), size).unwrap(), facts, "pieces of {size}");
     }
     let edits = Edits { model: Some("other".into()), max_tokens: Some(9), include_usage: true };
-    let rewritten = rewrite(Api::OpenAiChat, body.as_bytes(), &facts.spans, &edits);
+    let rewritten = rewrite(Api::OpenAiChat, &facts.model, body.as_bytes(), &facts.spans, &edits);
     let again = scan(&rewritten, 64).unwrap();
     assert_eq!((again.model.as_str(), again.max_tokens, again.include_usage), ("other", Some(9), true));
     assert_eq!(again.features, facts.features);
@@ -66,7 +67,11 @@ fn a_depth_bomb_overflows_nothing() {
 }
 
 fn meter(size: usize) -> (ResponseFacts, Vec<u8>) {
-    let mut meter = ResponseMeter::new(Api::OpenAiChat, 200, "text/event-stream", "", true);
+    let mut meter = ResponseMeter::new(
+        Some(Api::OpenAiChat),
+        Head { status: 200, content_type: "text/event-stream", content_encoding: "" },
+        true,
+    );
     let mut out = Vec::new();
     for (piece, last) in STREAM.as_bytes().chunks(size).map(|piece| (piece, false)).chain([(&b""[..], true)]) {
         match meter.push(piece, last) {

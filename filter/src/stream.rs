@@ -8,8 +8,8 @@ use purser_core::config::ROUTE_HEADER;
 use purser_core::exchange::{Begun, End, Exchange, Forward, Verdict};
 use purser_core::record::Reason;
 use purser_core::refusal::{Cause, Refusal};
-use purser_core::wire::request;
-use purser_core::wire::response::Passed;
+use purser_core::wire::recognise::{Recognised, recognise};
+use purser_core::wire::response::{Head, Passed};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -205,7 +205,13 @@ impl HttpContext for Stream {
         let content_type = host::response_header("content-type").unwrap_or_default();
         let encoding = host::response_header("content-encoding").unwrap_or_default();
         let rewritten = self.held.with(|exchange| {
-            exchange.response_head(self.status, &content_type, &encoding);
+            let head = Head { status: self.status, content_type: &content_type, content_encoding: &encoding };
+            exchange.response_head(head);
+            for name in exchange.wanted_headers() {
+                if let Some(value) = host::response_header(name) {
+                    exchange.response_header(name, &value);
+                }
+            }
             exchange.rewrites_response()
         });
         if rewritten == Some(true) {
@@ -251,7 +257,7 @@ impl HttpContext for Stream {
 /// Before the first policy came nothing is let through to a provider: nobody could say what it costs.
 fn without_policy(headers: &[(String, String)]) -> Action {
     let header = |name: &str| headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
-    let Some(api) = request::recognise(header(":method"), header(":path")) else {
+    let Recognised::Exchange(target) = recognise(header(":method"), header(":path")) else {
         host::remove_request_header(ROUTE_HEADER);
         return Action::Continue;
     };
@@ -261,6 +267,6 @@ fn without_policy(headers: &[(String, String)]) -> Action {
         message: "this proxy has no policy yet: try again in a moment",
         retry_ms: Some(1_000),
     };
-    refuse(&Refusal::new(api, cause, header("x-request-id")));
+    refuse(&Refusal::new(target.api, cause, header("x-request-id")));
     Action::Pause
 }

@@ -4,11 +4,11 @@
 use libfuzzer_sys::fuzz_target;
 use purser_core::api::Api;
 use purser_core::record::Problem;
-use purser_core::wire::response::{HELD_MAX, Passed, ResponseFacts, ResponseMeter};
+use purser_core::wire::response::{self, HELD_MAX, Passed, ResponseFacts, ResponseMeter};
 use purser_fuzz::cut;
 
 struct Head {
-    api: Api,
+    api: Option<Api>,
     status: u16,
     content_type: &'static str,
     coding: &'static str,
@@ -17,7 +17,9 @@ struct Head {
 }
 
 fn read(head: &Head, pieces: &[&[u8]]) -> (ResponseFacts, Vec<u8>) {
-    let mut meter = ResponseMeter::new(head.api, head.status, head.content_type, head.coding, head.strip);
+    let Head { status, content_type, coding, .. } = *head;
+    let seen = response::Head { status, content_type, content_encoding: coding };
+    let mut meter = ResponseMeter::new(head.api, seen, head.strip);
     let mut out = Vec::new();
     for (piece, last) in pieces.iter().map(|piece| (*piece, false)).chain([(&b""[..], head.whole)]) {
         match meter.push(piece, last) {
@@ -31,11 +33,13 @@ fn read(head: &Head, pieces: &[&[u8]]) -> (ResponseFacts, Vec<u8>) {
 
 fuzz_target!(|input: &[u8]| {
     let Some((choice, rest)) = input.split_first() else { return };
+    let Some((api, rest)) = rest.split_first() else { return };
     let head = Head {
-        api: if choice & 1 == 0 { Api::OpenAiChat } else { Api::AnthropicMessages },
+        // One more than there are: by shape.
+        api: Api::ALL.get(usize::from(*api) % (Api::ALL.len() + 1)).copied(),
         status: if choice & 2 == 0 { 200 } else { 500 },
-        content_type: ["text/event-stream", "application/json", "", "text/html"][usize::from(choice >> 2 & 3)],
-        coding: if choice & 16 == 0 { "" } else { ["gzip", "deflate"][usize::from(choice >> 5 & 1)] },
+        content_type: ["text/event-stream", "application/json", "", "application/vnd.amazon.eventstream"][usize::from(choice >> 2 & 3)],
+        coding: if choice & 16 == 0 { "" } else { ["gzip", "deflate", "br", "zstd"][usize::from(choice >> 5 & 1 | (choice & 1) << 1)] },
         strip: choice & 64 != 0,
         whole: choice & 128 != 0,
     };

@@ -3,7 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use purser_core::api::Api;
-use purser_core::wire::request::{Edits, RequestScanner, rewrite};
+use purser_core::wire::request::RequestScanner;
+use purser_core::wire::rewrite::{Edits, rewrite};
 use serde_json::{Value, json};
 
 fuzz_target!(|input: &[u8]| {
@@ -20,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
         scanner.finish()
     };
     let Ok(facts) = scan(body) else { return };
-    let got = rewrite(api, body, &facts.spans, &edits);
+    let got = rewrite(api, &facts.model, body, &facts.spans, &edits);
     let again = scan(&got).expect("a rewritten request is a request");
     assert_eq!(again.model, edits.model.as_deref().unwrap_or(&facts.model));
     assert_eq!(again.max_tokens, edits.max_tokens.or(facts.max_tokens));

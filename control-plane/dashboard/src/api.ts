@@ -3,7 +3,7 @@
 export type By = "team" | "model" | "provider" | "user" | "feature";
 /** Counts by kind; a kind that was not used is left out. */
 export type Units = Record<string, number>;
-export const PROMPT = ["input", "cache_read", "cache_write_5m", "cache_write_1h", "input_audio", "input_image", "input_video", "cache_read_audio", "cache_read_image"];
+export const PROMPT = ["input", "cache_read", "cache_write_5m", "cache_write_1h", "input_audio", "input_image", "input_video", "cache_read_audio", "cache_read_image", "cache_read_video"];
 export const OUTPUT = ["output", "output_audio", "output_image", "output_video"];
 
 export interface Summary {

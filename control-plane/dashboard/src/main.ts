@@ -49,7 +49,7 @@ function cards(it: Summary): HTMLElement {
     card("Requests", count(it.requests), it.failed ? `${count(it.failed)} failed` : "none failed"),
     card("Refused", count(it.refused), percent(it.refused, it.requests), it.refused ? "warn" : ""),
     card("Cost unknown", count(unknown), unknown ? `${it.unpriced} without a price, ${it.unmetered} unreadable` : "all priced and metered", unknown ? "bad" : ""),
-    card("Tokens", count(prompt + output), `${count(prompt)} in, ${count(output)} out, ${count(sum(["cache_read", "cache_read_audio", "cache_read_image"]))} from cache`));
+    card("Tokens", count(prompt + output), `${count(prompt)} in, ${count(output)} out, ${count(sum(["cache_read", "cache_read_audio", "cache_read_image", "cache_read_video"]))} from cache`));
 }
 
 function chart(spend: Spend, by: By): HTMLElement {

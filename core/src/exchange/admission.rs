@@ -13,7 +13,8 @@ use crate::pricing::book::Price;
 use crate::pricing::cost::{affordable_output, worst_case};
 use crate::record::{Problem, Reason};
 use crate::refusal::{Cause, Refusal};
-use crate::wire::request::{Edits, RequestFacts};
+use crate::wire::request::RequestFacts;
+use crate::wire::rewrite::{self, Edits};
 use std::rc::Rc;
 
 /// Output tokens that are held when neither the request, the policy nor the model says how many may come.
@@ -263,7 +264,7 @@ impl Exchange {
         let mut edits = Edits {
             model: route.model.and_then(|model| model.upstream_model.clone()).filter(|to| *to != facts.model),
             max_tokens: (capped && facts.max_tokens != Some(output.each)).then_some(output.each),
-            include_usage: facts.stream && !facts.include_usage && self.api == crate::api::Api::OpenAiChat,
+            include_usage: facts.stream && !facts.include_usage && rewrite::asks_for_usage(self.api),
         };
         if edits != Edits::default() && !may_rewrite {
             self.problems.push(Problem::NotRewritten);

@@ -24,8 +24,10 @@ use crate::policy::{Place, Policy};
 use crate::record::{Denied, Estimate, Problem, Reason, Record};
 use crate::refusal::{Cause, Refusal};
 use crate::store::Store;
-use crate::wire::request::{self, Edits, RequestError, RequestFacts, RequestScanner};
-use crate::wire::response::{Passed, ResponseMeter};
+use crate::wire::recognise::{Recognised, recognise};
+use crate::wire::request::{RequestError, RequestFacts, RequestScanner};
+use crate::wire::response::{Head, Passed, ResponseMeter};
+use crate::wire::rewrite::{self, Edits};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -163,7 +165,8 @@ impl Exchange {
     #[must_use]
     pub fn begin(host: Host<'_>, policy: Rc<Policy>, headers: &[(String, String)]) -> Option<Begun> {
         let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let api = request::recognise(header(":method")?, header(":path")?)?;
+        let Recognised::Exchange(target) = recognise(header(":method")?, header(":path")?) else { return None };
+        let scanner = RequestScanner::of(&target, header("content-type").unwrap_or_default());
         let bearer = header("authorization").and_then(|value| {
             let (scheme, secret) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
@@ -180,14 +183,14 @@ impl Exchange {
         };
         let trace_id = header("traceparent").and_then(|value| value.split('-').nth(1)).filter(|id| id.len() == 32);
         let mut exchange = Self {
-            api,
+            api: target.api,
             phase: Phase::Reading,
             started_ms: host.now_ms,
             first_byte_ms: None,
             request_id: header("x-request-id").unwrap_or_default().to_owned(),
             trace_id: trace_id.map(str::to_owned),
             identity,
-            scanner: Some(RequestScanner::new(api)),
+            scanner: Some(scanner),
             facts: None,
             route: None,
             accounts: Vec::new(),
@@ -245,14 +248,26 @@ impl Exchange {
     #[must_use]
     pub fn rewrite(&self, body: &[u8]) -> Option<Vec<u8>> {
         let (facts, edits) = (self.facts.as_ref()?, self.edits.as_ref()?);
-        Some(request::rewrite(self.api, body, &facts.spans, edits))
+        Some(rewrite::rewrite(self.api, &facts.model, body, &facts.spans, edits))
     }
 
     /// Reads the head of the provider's answer.
-    pub fn response_head(&mut self, status: u16, content_type: &str, content_encoding: &str) {
-        self.status = status;
+    pub fn response_head(&mut self, head: Head<'_>) {
+        self.status = head.status;
         let strip = self.rewrites_response();
-        self.meter = Some(ResponseMeter::new(self.api, status, content_type, content_encoding, strip));
+        self.meter = Some(ResponseMeter::new(Some(self.api), head, strip));
+    }
+
+    /// Headers of the answer that [`Self::response_header`] wants to see.
+    pub fn wanted_headers(&self) -> impl Iterator<Item = &'static str> + use<> {
+        ResponseMeter::wanted_headers(Some(self.api))
+    }
+
+    /// Takes in a header that counts.
+    pub fn response_header(&mut self, name: &str, value: &str) {
+        if let Some(meter) = &mut self.meter {
+            meter.header(name, value);
+        }
     }
 
     /// Whether the answer may go out changed, so that its announced length no longer holds.

@@ -3,6 +3,7 @@
 use super::{End, Exchange, Finished, Host, Phase};
 use crate::budget::lease;
 use crate::limit;
+use crate::meter;
 use crate::pricing::cost::cost;
 use crate::record::{Charge, Cost, Outcome, Problem, Record};
 use crate::usage::{Kind, Quality, Units, Usage};
@@ -75,26 +76,18 @@ impl Exchange {
             (End::NotSent, _) => return (None, Cost::None),
             (End::NoAnswer, _) => None,
             (_, Some(answer)) if !succeeded && answer.usage.is_none() => return (None, Cost::None),
-            (_, Some(answer)) => answer.usage.clone().or_else(|| self.estimated(end, answer)),
+            (_, Some(answer)) => {
+                if end == End::Whole && answer.usage.is_none() {
+                    self.problems.push(Problem::UsageMissing);
+                }
+                meter::usage(self.api, self.facts.as_ref(), self.estimate.input, answer, end == End::Whole)
+            }
             // The caller left before the answer began: the provider has read the prompt, and may write for nobody.
             (_, None) => Some(self.partial(0)),
         };
         let Some(usage) = usage else { return (None, Cost::Unmetered) };
         let cost = self.cost(&usage.units, answer.and_then(|answer| answer.model.as_deref()));
         (Some(usage), cost)
-    }
-
-    /// Our own count of an answer that reported nothing; `None` when nothing of it could be read.
-    fn estimated(&mut self, end: End, answer: &ResponseFacts) -> Option<Usage> {
-        let unreadable = [Problem::ResponseUnreadable, Problem::ResponseEncoding];
-        if answer.output_estimate == 0 && answer.problems.iter().any(|problem| unreadable.contains(problem)) {
-            return None;
-        }
-        if end == End::Cut {
-            return Some(self.partial(answer.output_estimate));
-        }
-        self.problems.push(Problem::UsageMissing);
-        Some(Usage { quality: Quality::Estimated, ..self.partial(answer.output_estimate) })
     }
 
     fn partial(&self, output: u64) -> Usage {

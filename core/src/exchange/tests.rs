@@ -75,7 +75,7 @@ impl World {
     }
 
     fn answer(&self, exchange: &mut Exchange, body: &Value) {
-        exchange.response_head(200, "application/json", "");
+        exchange.response_head(Head { status: 200, content_type: "application/json", content_encoding: "" });
         exchange.response_body(body.to_string().as_bytes(), true);
     }
 }
@@ -215,7 +215,7 @@ fn an_unpriced_model_is_refused_by_a_hard_budget_and_never_free() {
     let world = World::new(json!({"on_unpriced": "allow"}));
     let mut exchange = world.begin(&unknown);
     forwarded(exchange.decide(world.host()));
-    exchange.response_head(200, "application/json", "");
+    exchange.response_head(Head { status: 200, content_type: "application/json", content_encoding: "" });
     exchange.response_body(br#"{"model":"mystery","usage":{"prompt_tokens":3,"completion_tokens":4}}"#, true);
     let record = exchange.finish(world.host(), End::Whole).record;
     assert_eq!(record.cost, Cost::Unpriced);
@@ -228,7 +228,7 @@ fn an_answer_that_cannot_be_read_is_charged_as_held() {
     world.grant(100_000_000, false);
     let mut exchange = world.begin(&ask(100));
     forwarded(exchange.decide(world.host()));
-    exchange.response_head(200, "application/json", "br");
+    exchange.response_head(Head { status: 200, content_type: "application/json", content_encoding: "br" });
     exchange.response_body(b"\x00\x01\x02", true);
     let record = exchange.finish(world.host(), End::Whole).record;
     assert_eq!(record.cost, Cost::Unmetered);
@@ -240,7 +240,7 @@ fn ends_that_cost_nothing_and_ends_that_may_have() {
     type Drive = fn(&World, &mut Exchange);
     let none: Drive = |_, _| {};
     let error: Drive = |_, exchange| {
-        exchange.response_head(500, "application/json", "");
+        exchange.response_head(Head { status: 500, content_type: "application/json", content_encoding: "" });
         exchange.response_body(br#"{"error":{"message":"boom"}}"#, true);
     };
     let cases: [(&str, Drive, End, Outcome, bool); 4] = [
@@ -272,7 +272,7 @@ fn a_stream_cut_short_is_charged_for_what_was_seen() {
     let mut exchange = world.begin(&body);
     let forward = forwarded(exchange.decide(world.host()));
     assert!(forward.edits.unwrap().include_usage);
-    exchange.response_head(200, "text/event-stream", "");
+    exchange.response_head(Head { status: 200, content_type: "text/event-stream", content_encoding: "" });
     exchange.response_body(
         b"data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one two three four\"}}],\"usage\":null}\n\n",
         false,

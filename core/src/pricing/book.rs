@@ -156,7 +156,7 @@ impl Rates {
                 &[Kind::Input]
             }
             Kind::CacheWrite1h => &[Kind::CacheWrite5m, Kind::Input],
-            Kind::CacheReadAudio | Kind::CacheReadImage => &[Kind::CacheRead, Kind::Input],
+            Kind::CacheReadAudio | Kind::CacheReadImage | Kind::CacheReadVideo => &[Kind::CacheRead, Kind::Input],
             Kind::OutputAudio | Kind::OutputImage | Kind::OutputVideo => &[Kind::Output],
             _ => &[],
         };

@@ -1,4 +1,4 @@
-//! Anthropic's messages: what stands where in its JSON.
+//! Anthropic's messages: what stands where in its JSON. Also on Vertex and Bedrock, and spoken by Ollama and others.
 //!
 //! - Request and answer: <https://docs.anthropic.com/en/api/messages> (read 2026-11-23)
 //! - Stream: <https://docs.anthropic.com/en/docs/build-with-claude/streaming> (read 2026-11-23). `message_start` holds
@@ -6,49 +6,65 @@
 //!   first. So the last count that is not null holds, for each by itself.
 //! - Caches: <https://docs.anthropic.com/en/docs/build-with-claude/prompt-caching> (read 2026-11-23). `input_tokens`
 //!   leaves cached tokens out, both read and written.
+//! - `usage.iterations`: what each model did where several were at work (compaction, an adviser, a fallback); the counts
+//!   above them leave some out. Seen in recorded traffic of 2026.
 
+use super::dialect::{Ask, Dialect, Figure, Overhead, Reading, Said, Unit, Word};
 use super::json::Key;
-use super::request::{Media, Part};
-use super::response::{Figure, Figures, Said};
-use crate::usage::{Kind, Units};
 
-/// Tokens around each message, as far as reported counts of short prompts show.
-pub const MESSAGE_TOKENS: u64 = 4;
-/// Tokens that open the answer, once; from the same counts.
-pub const PRIMING_TOKENS: u64 = 3;
-/// Tokens of the system prompt that comes with tools: 159 to 530 with Claude 3
+/// Tokens around each message, and those that open the answer, as far as reported counts of short prompts show. With
+/// tools comes a system prompt: 159 to 530 tokens with Claude 3
 /// (<https://docs.anthropic.com/en/docs/tool-use-pricing-and-tokens>, read 2026-11-24), 346 with Claude 4 as users of it
-/// report.
-pub const TOOLS_TOKENS: u64 = 346;
-/// Per cent of minified JSON's tokens that tool definitions count as.
-pub const SCHEMA_PERCENT: u64 = 100;
-/// Tokens of an image: about width × height / 750, scaled down to at most this before Opus 4.7.
-/// <https://docs.anthropic.com/en/docs/build-with-claude/vision> (read 2026-11-23)
-pub const IMAGE_TOKENS: u64 = 1_600;
+/// report. An image is about width × height / 750, scaled down to at most 1,600 before Opus 4.7:
+/// <https://docs.anthropic.com/en/docs/build-with-claude/vision> (read 2026-11-23).
+pub(super) const OVERHEAD: Overhead =
+    Overhead { message: 4, priming: 3, tools: 346, name: 0, schema_percent: 100, image: 1_600 };
 
-/// What a string, number or bracket of a request is to the model.
-pub(super) fn prompt(path: &[Key]) -> Part {
+pub(super) static DIALECT: Dialect =
+    Dialect { ask, said, reading: Reading::exclusive, overhead: OVERHEAD, generates: true, tells_end: true };
+
+pub(super) fn ask(path: &[Key]) -> Ask {
     match path {
-        [Key::Tools | Key::OutputFormat, ..] | [Key::OutputConfig, Key::Format, ..] => Part::Schema,
-        [Key::Messages, Key::Item, Key::Content, Key::Item, Key::Input, ..] => Part::Json,
+        [Key::Model] => Ask::Model,
+        [Key::Stream] => Ask::Stream,
+        [Key::MaxTokens] => Ask::Cap,
+        [Key::Tools | Key::OutputFormat, ..] | [Key::OutputConfig, Key::Format, ..] => Ask::Schema,
+        [Key::Messages, Key::Item, Key::Content, Key::Item, Key::Input, ..] => Ask::Json,
         [Key::Messages | Key::System, rest @ ..] => match rest {
-            [.., Key::Source, Key::Type] => Part::SourceType,
-            [.., Key::Source, Key::MediaType] => Part::MediaType,
-            [.., Key::Source, Key::Data] => Part::SourceData,
-            [.., Key::Source, Key::Url | Key::FileId] => Part::Media(Media::Image),
-            [.., Key::Role | Key::Type | Key::Id | Key::ToolUseId | Key::Signature | Key::FileId] => Part::Skip,
+            [.., Key::Source, Key::Type] => Ask::SourceType,
+            [.., Key::Source, Key::MediaType] => Ask::MediaType,
+            [.., Key::Source, Key::Data] => Ask::SourceData,
+            [.., Key::Source, Key::Url | Key::FileId] => Ask::Media(super::dialect::Media::Image),
+            [.., Key::Role | Key::Type | Key::Id | Key::ToolUseId | Key::Signature | Key::FileId] => Ask::Skip,
             // Thinking that was redacted, not a source's.
-            [.., Key::Data] | [.., Key::CacheControl, _] => Part::Skip,
-            _ => Part::Text,
+            [.., Key::Data] | [.., Key::CacheControl, _] => Ask::Skip,
+            _ => Ask::Text,
         },
-        _ => Part::Skip,
+        _ => Ask::Skip,
     }
 }
 
-/// Which count stands at `path`.
-pub(super) fn figure(path: &[Key]) -> Option<Figure> {
+pub(super) fn said(path: &[Key]) -> Said {
     let path = path.strip_prefix(&[Key::Message]).unwrap_or(path);
-    Some(match path.strip_prefix(&[Key::Usage])? {
+    match path {
+        [Key::Model] => Said::Word(Word::Model),
+        [Key::Id] => Said::Word(Word::Id),
+        [Key::Type] => Said::Word(Word::Type),
+        [Key::Error] => Said::Error,
+        [Key::StopReason] | [Key::Delta, Key::StopReason] => Said::Word(Word::Stop),
+        [Key::Content, Key::Item, Key::Text | Key::Thinking | Key::Name]
+        | [Key::ContentBlock, Key::Text | Key::Thinking | Key::Name]
+        | [Key::Delta, Key::Text | Key::Thinking | Key::PartialJson] => Said::Text,
+        [Key::Content, Key::Item, Key::Input, ..] | [Key::ContentBlock, Key::Input, ..] => Said::Json,
+        [Key::Usage, Key::Iterations] => Said::Passes,
+        [Key::Usage, Key::Iterations, Key::Item] => Said::Pass,
+        [Key::Usage, Key::Iterations, Key::Item, rest @ ..] | [Key::Usage, rest @ ..] => usage(rest),
+        _ => Said::Nothing,
+    }
+}
+
+fn usage(path: &[Key]) -> Said {
+    Said::Figure(match path {
         [Key::InputTokens] => Figure::Input,
         [Key::OutputTokens] => Figure::Output,
         [Key::CacheReadInputTokens] => Figure::CacheRead,
@@ -56,35 +72,15 @@ pub(super) fn figure(path: &[Key]) -> Option<Figure> {
         [Key::CacheCreation, Key::Ephemeral5m] => Figure::CacheWrite5m,
         [Key::CacheCreation, Key::Ephemeral1h] => Figure::CacheWrite1h,
         [Key::OutputTokensDetails, Key::ThinkingTokens] => Figure::Reasoning,
-        _ => return None,
+        [Key::ServerToolUse, Key::WebSearchRequests] => Figure::WebSearches,
+        [Key::ServerToolUse, Key::WebFetchRequests] => Figure::WebFetches,
+        [Key::ServiceTier] => return Said::Word(Word::Tier),
+        [Key::Speed] => return Said::Word(Word::Speed),
+        [Key::InferenceGeo] => return Said::Word(Word::Geo),
+        // Of a pass.
+        [Key::Model] => return Said::Word(Word::Model),
+        [Key::Type] => return Said::Word(Word::Name),
+        [Key::Cost] => return Said::Cost(Unit::Usd),
+        _ => return Said::Nothing,
     })
-}
-
-/// What an answer says at `path`.
-pub(super) fn answer(path: &[Key]) -> Said {
-    match path {
-        [Key::Model] | [Key::Message, Key::Model] => Said::Model,
-        [Key::Type] => Said::Type,
-        [Key::StopReason] | [Key::Delta, Key::StopReason] => Said::Stop,
-        [Key::Content, Key::Item, Key::Text | Key::Thinking | Key::Name]
-        | [Key::ContentBlock, Key::Text | Key::Thinking | Key::Name]
-        | [Key::Delta, Key::Text | Key::Thinking | Key::PartialJson] => Said::Text,
-        [Key::Content, Key::Item, Key::Input, ..] | [Key::ContentBlock, Key::Input, ..] => Said::Json,
-        _ => Said::Nothing,
-    }
-}
-
-/// Disjoint counts. Writes that the split by lifetime leaves out are five-minute ones: it comes once, early, and the
-/// total may grow after it.
-pub(super) fn tokens(figures: &Figures) -> Units {
-    let count = |figure| figures.get(figure).unwrap_or(0);
-    let cache_write_1h = count(Figure::CacheWrite1h);
-    let rest = count(Figure::CacheWrite).saturating_sub(cache_write_1h);
-    Units::of(&[
-        (Kind::Input, count(Figure::Input)),
-        (Kind::CacheRead, count(Figure::CacheRead)),
-        (Kind::CacheWrite5m, rest.max(count(Figure::CacheWrite5m))),
-        (Kind::CacheWrite1h, cache_write_1h),
-        (Kind::Output, count(Figure::Output)),
-    ])
 }

@@ -16,11 +16,13 @@
 //! | audio | one for 512 bytes of base64 | 10 tokens a second at 32 kbit/s, a low rate; others take fewer |
 //! | file, PDF | one for 32 bytes of base64, at least an image's | pages of text are dense in tokens, scans in bytes |
 
+use super::dialect::{self, Ask, Dialect, Media};
+use super::form::Form;
 use super::json::{Key, Reader, Span, Visitor};
-use super::{anthropic_messages, openai_chat};
+use super::recognise::Target;
+use super::{openai_chat, shape};
 use crate::api::Api;
-use crate::estimate::{self, Family, Features};
-use std::borrow::Cow;
+use crate::estimate::{Family, Features};
 
 /// Longest model name that is read. No provider has one as long.
 pub const MODEL_MAX: usize = 256;
@@ -28,58 +30,6 @@ pub const MODEL_MAX: usize = 256;
 const WORD_MAX: usize = 32;
 const AUDIO_BYTES_PER_TOKEN: u64 = 512;
 const FILE_BYTES_PER_TOKEN: u64 = 32;
-
-/// Which API a request speaks, told by its method and path: whatever stands before the API's own last steps.
-///
-/// `POST …/chat/completions` and `POST …/messages` are known; counting tokens, batches, reading back, and OpenAI's
-/// threads are not exchanges with a model. The path is read as servers read it: without its query, percent-decoded,
-/// without empty and dotted steps, in any case.
-#[must_use]
-pub fn recognise(method: &str, path: &str) -> Option<Api> {
-    if method != "POST" {
-        return None;
-    }
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let mut steps: Vec<Cow<'_, str>> = Vec::new();
-    for step in path.split('/').map(percent_decoded) {
-        // A decoded step may hold slashes of its own.
-        for step in step.split('/') {
-            match step {
-                "" | "." => {}
-                ".." => {
-                    steps.pop();
-                }
-                _ => steps.push(Cow::Owned(step.to_ascii_lowercase())),
-            }
-        }
-    }
-    let last: Vec<&str> = steps.iter().rev().take(3).map(AsRef::as_ref).collect();
-    match last.as_slice() {
-        ["completions", "chat", ..] => Some(Api::OpenAiChat),
-        ["messages", _, "threads"] => None,
-        ["messages", ..] => Some(Api::AnthropicMessages),
-        _ => None,
-    }
-}
-
-fn percent_decoded(step: &str) -> Cow<'_, str> {
-    if !step.contains('%') {
-        return Cow::Borrowed(step);
-    }
-    let mut out = Vec::with_capacity(step.len());
-    let mut rest = step.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        let code = digit(0).zip(digit(1)).and_then(|(high, low)| u8::try_from((high << 4) | low).ok());
-        let (decoded, left) = match (byte, code) {
-            (b'%', Some(code)) => (code, after.get(2..).unwrap_or_default()),
-            _ => (byte, after),
-        };
-        out.push(decoded);
-        rest = left;
-    }
-    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
-}
 
 /// Why a body is no request. The texts are for who wrote the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -126,10 +76,12 @@ pub struct Spans {
     pub object_start: usize,
     /// Value of `model`.
     pub model: Option<Span>,
-    /// Value of `max_tokens`.
-    pub max_tokens: Option<Span>,
-    /// Value of `max_completion_tokens`.
-    pub max_completion_tokens: Option<Span>,
+    /// Values that cap the output: OpenAI has two names for it.
+    pub caps: [Option<Span>; 2],
+    /// The opening brace of the object that holds the cap, where the API has one.
+    pub cap_parent: Option<usize>,
+    /// It has a member.
+    pub cap_parent_filled: bool,
     /// Value of `stream_options`.
     pub stream_options: Option<Span>,
     /// It is an object, and has a member.
@@ -164,57 +116,33 @@ pub struct RequestFacts {
     pub tools: u32,
     /// Images.
     pub images: u32,
+    /// Characters of its text, where they are what is charged.
+    pub characters: u64,
+    /// The answer is worked on after the request ended.
+    pub background: bool,
+    /// Size of the images or the video that are asked for; empty when none is.
+    pub size: String,
+    /// Their quality.
+    pub quality: String,
     /// Length of the body.
     pub body_bytes: u64,
     /// What can be changed.
     pub spans: Spans,
-    api: Api,
+    /// The wire format; by shape where the path told none. Absent when that told none either.
+    pub api: Option<Api>,
 }
 
 impl RequestFacts {
     /// Estimated prompt tokens in a vocabulary, all included.
     #[must_use]
     pub fn input_tokens(&self, family: Family) -> u64 {
-        let percent = match self.api {
-            Api::OpenAiChat => openai_chat::SCHEMA_PERCENT,
-            Api::AnthropicMessages => anthropic_messages::SCHEMA_PERCENT,
+        let percent = match self.api.map_or(0, |api| dialect::of(api).overhead.schema_percent) {
+            0 => 100,
+            percent => percent,
         };
         let schema = self.schema.tokens(family).saturating_mul(percent).div_ceil(100);
         self.features.tokens(family).saturating_add(schema).saturating_add(self.fixed_tokens)
     }
-}
-
-/// What stands at a place of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// Nothing that the model reads.
-    Skip,
-    /// Text.
-    Text,
-    /// Part of a JSON value that the model reads as such.
-    Json,
-    /// The same, of a tool's or the answer's definition.
-    Schema,
-    /// Base64 or a link.
-    Media(Media),
-    /// Link or data of an image whose `detail` stands beside it.
-    Image,
-    /// How closely an image is looked at.
-    Detail,
-    /// Type of a source.
-    SourceType,
-    /// Media type of a source.
-    MediaType,
-    /// Data of a source: text or base64, as its type says.
-    SourceData,
-}
-
-/// A kind of media.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Media {
-    Image,
-    Audio,
-    File,
 }
 
 /// What the string under way is kept for.
@@ -228,6 +156,8 @@ enum Keep {
     Schema,
     Word,
     SourceData,
+    Size,
+    Quality,
 }
 
 /// A source of Anthropic's: its data can be told apart once its type is known.
@@ -237,6 +167,7 @@ struct Source {
     /// Its type came before its data, and is another.
     is_media: bool,
     is_image: bool,
+    is_audio: bool,
     text: Features,
     bytes: u64,
 }
@@ -252,17 +183,44 @@ struct Image {
 #[derive(Debug)]
 pub struct RequestScanner {
     reader: Reader,
+    form: Option<Form>,
     scan: Scan,
     bytes: u64,
 }
 
+/// Names at the top that occurred.
+#[derive(Debug, Default)]
+struct Seen([u64; 5]);
+
+// Each name has a bit.
+const _: () = assert!((Key::XGroq as u32) < 5 * u64::BITS);
+
+impl Seen {
+    /// Notes a name. Whether it occurred before.
+    fn again(&mut self, key: Key) -> bool {
+        let (word, bit) = ((key as usize) >> 6, 1u64 << ((key as u32) & 63));
+        let Some(word) = self.0.get_mut(word) else { return false };
+        let before = *word & bit != 0;
+        *word |= bit;
+        before
+    }
+}
+
 #[derive(Debug)]
 struct Scan {
-    api: Api,
+    dialect: &'static Dialect,
+    api: Option<Api>,
+    by_shape: bool,
+    /// The model is the path's.
+    model_in_path: bool,
     error: Option<RequestError>,
-    /// Names at the top that occurred, and `stream_options.include_usage`.
-    seen: u128,
+    seen: Seen,
     seen_include_usage: bool,
+    counts_characters: bool,
+    characters: u64,
+    background: bool,
+    size: Vec<u8>,
+    quality: Vec<u8>,
     keep: Keep,
     model: Vec<u8>,
     word: Vec<u8>,
@@ -286,17 +244,45 @@ impl RequestScanner {
     /// For a body of this API.
     #[must_use]
     pub fn new(api: Api) -> Self {
+        Self::with(Some(api), None, None)
+    }
+
+    /// For a body sent to this target. `content_type` tells forms.
+    #[must_use]
+    pub fn of(target: &Target, content_type: &str) -> Self {
+        let mut scanner = Self::with(Some(target.api), target.model.as_deref(), target.stream);
+        scanner.form = Form::new(content_type);
+        scanner
+    }
+
+    /// For a body of which only its shape can tell the API.
+    #[must_use]
+    pub fn by_shape() -> Self {
+        Self::with(None, None, None)
+    }
+
+    fn with(api: Option<Api>, model: Option<&str>, stream: Option<bool>) -> Self {
+        let ollama = matches!(api, Some(Api::OllamaChat | Api::OllamaGenerate));
         let scan = Scan {
+            dialect: api.map_or(&shape::DIALECT, dialect::of),
             api,
+            by_shape: api.is_none(),
+            model_in_path: model.is_some(),
             error: None,
-            seen: 0,
+            seen: Seen::default(),
             seen_include_usage: false,
+            counts_characters: api == Some(Api::OpenAiSpeech),
+            characters: 0,
+            background: false,
+            size: Vec::new(),
+            quality: Vec::new(),
             keep: Keep::Nothing,
-            model: Vec::new(),
+            model: model.map(|model| model.as_bytes().to_vec()).unwrap_or_default(),
             word: Vec::new(),
             source: Source::default(),
             image: Image::default(),
-            stream: false,
+            // Ollama streams unless told otherwise.
+            stream: stream.unwrap_or(ollama),
             include_usage: false,
             max_tokens: None,
             choices: 1,
@@ -309,14 +295,16 @@ impl RequestScanner {
             images: 0,
             spans: Spans::default(),
         };
-        Self { reader: Reader::default(), scan, bytes: 0 }
+        Self { reader: Reader::default(), form: None, scan, bytes: 0 }
     }
 
     /// Reads a piece. After an error nothing more is read.
     pub fn push(&mut self, piece: &[u8]) {
         self.bytes = self.bytes.saturating_add(piece.len() as u64);
-        if self.scan.error.is_none() {
-            self.reader.push(piece, &mut self.scan);
+        match &mut self.form {
+            Some(form) => form.push(piece),
+            None if self.scan.error.is_none() => self.reader.push(piece, &mut self.scan),
+            None => {}
         }
     }
 
@@ -326,34 +314,40 @@ impl RequestScanner {
     /// When it is no request: see [`RequestError`].
     pub fn finish(&mut self) -> Result<RequestFacts, RequestError> {
         let scan = &mut self.scan;
-        self.reader.finish(scan);
-        if let Some(error) = scan.error {
-            return Err(error);
+        if let Some(form) = self.form.take() {
+            scan.form(&form);
+        } else {
+            self.reader.finish(scan);
+            if let Some(error) = scan.error {
+                return Err(error);
+            }
+            if let Some(super::json::JsonError::Unexpected(offset)) = self.reader.error() {
+                return Err(RequestError::NotJsonObject { offset });
+            }
+            if !self.reader.is_complete() {
+                return Err(RequestError::Truncated { bytes: self.bytes });
+            }
         }
-        if let Some(super::json::JsonError::Unexpected(offset)) = self.reader.error() {
-            return Err(RequestError::NotJsonObject { offset });
-        }
-        if !self.reader.is_complete() {
-            return Err(RequestError::Truncated { bytes: self.bytes });
-        }
-        if scan.model.is_empty() {
+        let named_elsewhere = matches!(
+            scan.api,
+            None | Some(
+                Api::OpenAiImages
+                    | Api::OpenAiTranscription
+                    | Api::GeminiInteractions
+                    | Api::LlamaCppCompletion
+                    | Api::TgiGenerate
+                    | Api::ReplicatePredictions
+            )
+        );
+        if scan.model.is_empty() && !named_elsewhere {
             return Err(RequestError::NoModel);
         }
-        let (message, priming, tools, name) = match scan.api {
-            Api::OpenAiChat => {
-                use openai_chat::{MESSAGE_TOKENS, NAME_TOKENS, PRIMING_TOKENS, TOOLS_TOKENS};
-                (MESSAGE_TOKENS, PRIMING_TOKENS, TOOLS_TOKENS, NAME_TOKENS)
-            }
-            Api::AnthropicMessages => {
-                use anthropic_messages::{MESSAGE_TOKENS, PRIMING_TOKENS, TOOLS_TOKENS};
-                (MESSAGE_TOKENS, PRIMING_TOKENS, TOOLS_TOKENS, 0)
-            }
-        };
+        let overhead = scan.dialect.overhead;
         let fixed_tokens = u64::from(scan.messages)
-            .saturating_mul(message)
-            .saturating_add(u64::from(scan.names).saturating_mul(name))
-            .saturating_add(priming)
-            .saturating_add(if scan.tools > 0 { tools } else { 0 })
+            .saturating_mul(overhead.message)
+            .saturating_add(u64::from(scan.names).saturating_mul(overhead.name))
+            .saturating_add(overhead.priming)
+            .saturating_add(if scan.tools > 0 { overhead.tools } else { 0 })
             .saturating_add(scan.media_tokens);
         Ok(RequestFacts {
             model: String::from_utf8_lossy(&scan.model).into_owned(),
@@ -367,6 +361,10 @@ impl RequestScanner {
             messages: scan.messages,
             tools: scan.tools,
             images: scan.images,
+            characters: scan.characters,
+            background: scan.background,
+            size: String::from_utf8_lossy(&scan.size).to_ascii_lowercase(),
+            quality: String::from_utf8_lossy(&scan.quality).to_ascii_lowercase(),
             body_bytes: self.bytes,
             spans: scan.spans,
             api: scan.api,
@@ -374,18 +372,26 @@ impl RequestScanner {
     }
 }
 
-// Each name has a bit in `Scan::seen`.
-const _: () = assert!((Key::XGroq as u32) < u128::BITS);
-
 const WHOLE_NUMBER: &str = "a whole number, 0 or more";
 const TRUE_OR_FALSE: &str = "true or false";
 
 impl Scan {
-    fn part(&self, path: &[Key]) -> Part {
-        match self.api {
-            Api::OpenAiChat => openai_chat::prompt(path),
-            Api::AnthropicMessages => anthropic_messages::prompt(path),
+    fn ask(&self, path: &[Key]) -> Ask {
+        (self.dialect.ask)(path)
+    }
+
+    /// What a form says.
+    fn form(&mut self, form: &Form) {
+        let field = |name: &str| form.field(name).unwrap_or_default();
+        if !self.model_in_path {
+            self.model = field("model").to_vec();
         }
+        self.stream |= field("stream") == b"true";
+        self.size = field("size").to_vec();
+        self.quality = field("quality").to_vec();
+        self.choices = std::str::from_utf8(field("n")).ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+        self.features.push(field("prompt"));
+        self.features.end();
     }
 
     fn fail(&mut self, error: RequestError) {
@@ -394,40 +400,35 @@ impl Scan {
 
     /// Whether the field at `path` is read here; then what it takes.
     fn typed(&self, path: &[Key]) -> Option<(&'static str, &'static str)> {
-        let openai = self.api == Api::OpenAiChat;
-        let want = match path {
-            [Key::Model] => "a string",
-            [Key::Stream] => TRUE_OR_FALSE,
-            [Key::MaxTokens] => WHOLE_NUMBER,
-            [Key::MaxCompletionTokens] if openai => WHOLE_NUMBER,
-            [Key::N] if openai => "a whole number, 1 or more",
-            [Key::StreamOptions] if openai => "an object",
-            [Key::StreamOptions, Key::IncludeUsage] if openai => TRUE_OR_FALSE,
+        let want = match self.ask(path) {
+            Ask::Model => "a string",
+            Ask::Stream | Ask::IncludeUsage | Ask::Background => TRUE_OR_FALSE,
+            Ask::Cap => WHOLE_NUMBER,
+            Ask::Choices => "a whole number, 1 or more",
+            Ask::StreamOptions => "an object",
             _ => return None,
         };
         path.last().map(|key| (key.name(), want))
     }
 
     fn wrong_type(&mut self, path: &[Key]) {
-        if let Some((field, want)) = self.typed(path) {
+        // A body of which only the shape may tell is not judged.
+        if let Some((field, want)) = self.typed(path).filter(|_| !self.by_shape) {
             self.fail(RequestError::WrongType { field, want });
         }
     }
 
     /// What reads the JSON text of a value at `path`, if the model reads it as such.
     fn json(&mut self, path: &[Key]) -> Option<&mut Features> {
-        match self.part(path) {
-            Part::Json => Some(&mut self.features),
-            Part::Schema => Some(&mut self.schema),
+        match self.ask(path) {
+            Ask::Json => Some(&mut self.features),
+            Ask::Schema => Some(&mut self.schema),
             _ => None,
         }
     }
 
     fn media(&mut self, media: Media, bytes: u64) {
-        let image = match self.api {
-            Api::OpenAiChat => openai_chat::IMAGE_TOKENS,
-            Api::AnthropicMessages => anthropic_messages::IMAGE_TOKENS,
-        };
+        let image = self.dialect.overhead.image;
         let tokens = match media {
             Media::Image => {
                 self.images = self.images.saturating_add(1);
@@ -456,6 +457,7 @@ impl Scan {
             () if source.bytes == 0 => {}
             () if source.is_text => self.features.add(&source.text),
             () if source.is_image => self.media(Media::Image, source.bytes),
+            () if source.is_audio => self.media(Media::Audio, source.bytes),
             () => self.media(Media::File, source.bytes),
         }
     }
@@ -486,12 +488,17 @@ impl Visitor for Scan {
         match path {
             [] if object => self.spans.object_start = at,
             [] => self.fail(RequestError::NotJsonObject { offset: at }),
-            [Key::StreamOptions] if object => self.spans.stream_options_filled = Some(false),
-            [Key::Messages, Key::Item] => self.messages = self.messages.saturating_add(1),
+            [Key::Messages | Key::Contents | Key::Input | Key::ChatHistory, Key::Item] if object => {
+                self.messages = self.messages.saturating_add(1);
+            }
             [Key::Tools | Key::Functions, Key::Item] => self.tools = self.tools.saturating_add(1),
-            [.., Key::Source] => self.source = Source::default(),
+            [.., Key::Source | Key::InlineData | Key::FileData] if object => self.source = Source::default(),
             [.., Key::ImageUrl] => self.image = Image::default(),
-            _ => self.wrong_type(path),
+            _ => match self.ask(path) {
+                Ask::StreamOptions if object => self.spans.stream_options_filled = Some(false),
+                Ask::CapParent if object => self.spans.cap_parent = Some(at),
+                _ => self.wrong_type(path),
+            },
         }
         if let Some(features) = self.json(path) {
             features.push(if object { b"{" } else { b"[" });
@@ -501,7 +508,7 @@ impl Visitor for Scan {
     fn leave(&mut self, path: &[Key], object: bool, span: Span) {
         match path {
             [Key::StreamOptions] => self.spans.stream_options = Some(span),
-            [.., Key::Source] => self.end_source(),
+            [.., Key::Source | Key::InlineData | Key::FileData] if object => self.end_source(),
             [.., Key::ImageUrl] => self.end_image(),
             _ => {}
         }
@@ -513,11 +520,14 @@ impl Visitor for Scan {
     fn key(&mut self, path: &[Key], name: &[u8]) {
         match path {
             [key] => {
-                let bit = 1u128.checked_shl(*key as u32).unwrap_or(0);
-                if *key != Key::Other && self.seen & bit != 0 {
+                if *key != Key::Other && self.seen.again(*key) {
                     self.fail(RequestError::Duplicate { field: key.name() });
                 }
-                self.seen |= bit;
+                if self.by_shape
+                    && let Some(api) = shape::of_request(*key)
+                {
+                    self.api = self.api.or(Some(api));
+                }
             }
             [Key::StreamOptions, key] => {
                 if *key == Key::IncludeUsage && std::mem::replace(&mut self.seen_include_usage, true) {
@@ -525,6 +535,7 @@ impl Visitor for Scan {
                 }
                 self.spans.stream_options_filled = Some(true);
             }
+            [parent, _] if self.ask(&[*parent]) == Ask::CapParent => self.spans.cap_parent_filled = true,
             [Key::Messages, Key::Item, Key::Name] => self.names = self.names.saturating_add(1),
             _ => {}
         }
@@ -536,23 +547,23 @@ impl Visitor for Scan {
     }
 
     fn wants(&mut self, path: &[Key]) -> bool {
-        self.keep = match path {
-            [Key::Model] => Keep::Model,
-            _ if self.typed(path).is_some() => {
+        self.keep = match self.ask(path) {
+            Ask::Model => Keep::Model,
+            Ask::Stream | Ask::Cap | Ask::Choices | Ask::StreamOptions | Ask::IncludeUsage | Ask::Background => {
                 self.wrong_type(path);
                 Keep::Nothing
             }
-            _ => match self.part(path) {
-                Part::Text => Keep::Text,
-                Part::Json => Keep::Json,
-                Part::Schema => Keep::Schema,
-                Part::Detail | Part::SourceType | Part::MediaType => {
-                    self.word.clear();
-                    Keep::Word
-                }
-                Part::SourceData if !self.source.is_media => Keep::SourceData,
-                Part::Skip | Part::Media(_) | Part::Image | Part::SourceData => Keep::Nothing,
-            },
+            Ask::Text => Keep::Text,
+            Ask::Json => Keep::Json,
+            Ask::Schema => Keep::Schema,
+            Ask::Size => Keep::Size,
+            Ask::Quality => Keep::Quality,
+            Ask::Detail | Ask::SourceType | Ask::MediaType => {
+                self.word.clear();
+                Keep::Word
+            }
+            Ask::SourceData if !self.source.is_media => Keep::SourceData,
+            Ask::Skip | Ask::Media(_) | Ask::Image | Ask::SourceData | Ask::MediaData | Ask::CapParent => Keep::Nothing,
         };
         match self.keep {
             Keep::Json => self.features.push(b"\""),
@@ -564,17 +575,23 @@ impl Visitor for Scan {
 
     fn text(&mut self, _: &[Key], piece: &[u8]) {
         match self.keep {
-            Keep::Text | Keep::Json => self.features.push(piece),
+            Keep::Text | Keep::Json => {
+                self.features.push(piece);
+                if self.counts_characters {
+                    let starts = piece.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+                    self.characters = self.characters.saturating_add(starts as u64);
+                }
+            }
             Keep::Schema => self.schema.push(piece),
             Keep::SourceData => self.source.text.push(piece),
+            Keep::Model if self.model_in_path => {}
             Keep::Model if self.model.len().saturating_add(piece.len()) > MODEL_MAX => {
                 self.fail(RequestError::ModelTooLong);
             }
             Keep::Model => self.model.extend_from_slice(piece),
-            Keep::Word => {
-                let room = WORD_MAX.saturating_sub(self.word.len()).min(piece.len());
-                self.word.extend_from_slice(piece.get(..room).unwrap_or_default());
-            }
+            Keep::Word => keep(&mut self.word, piece),
+            Keep::Size => keep(&mut self.size, piece),
+            Keep::Quality => keep(&mut self.quality, piece),
             Keep::Nothing => {}
         }
     }
@@ -587,50 +604,56 @@ impl Visitor for Scan {
             Keep::Json => self.features.push(b"\","),
             Keep::Schema => self.schema.push(b"\","),
             Keep::SourceData => self.source.text.end(),
-            Keep::Word | Keep::Nothing => {}
+            Keep::Word | Keep::Size | Keep::Quality | Keep::Nothing => {}
         }
-        match self.part(path) {
-            Part::Media(media) => self.media(media, bytes),
-            Part::SourceData => self.source.bytes = bytes,
-            Part::SourceType => {
+        match self.ask(path) {
+            Ask::Media(media) => self.media(media, bytes),
+            Ask::SourceData | Ask::MediaData => self.source.bytes = bytes,
+            Ask::SourceType => {
                 self.source.is_text = self.word == b"text";
                 self.source.is_media = !self.source.is_text;
             }
-            Part::MediaType => self.source.is_image = self.word.starts_with(b"image/"),
-            Part::Image => self.image.present = true,
-            Part::Detail => self.image.low = self.word == b"low",
+            Ask::MediaType => {
+                const IMAGES: [&[u8]; 5] = [b"png", b"jpeg", b"jpg", b"gif", b"webp"];
+                self.source.is_image = self.word.starts_with(b"image/") || IMAGES.contains(&self.word.as_slice());
+                self.source.is_audio = self.word.starts_with(b"audio/");
+            }
+            Ask::Image => self.image.present = true,
+            Ask::Detail => self.image.low = self.word == b"low",
             _ if path.is_empty() => self.fail(RequestError::NotJsonObject { offset: span.start }),
             _ => {}
         }
     }
 
     fn scalar(&mut self, path: &[Key], raw: &[u8], span: Span) {
-        let openai = self.api == Api::OpenAiChat;
-        match path {
-            [] => self.fail(RequestError::NotJsonObject { offset: span.start }),
-            [Key::Model] => self.wrong_type(path),
-            [Key::Stream] => self.stream = self.truth(path, raw),
-            [Key::MaxTokens] => {
-                self.max_tokens = self.max_tokens.max(self.number(path, raw));
-                self.spans.max_tokens = Some(span);
+        if path.is_empty() {
+            self.fail(RequestError::NotJsonObject { offset: span.start });
+        }
+        match self.ask(path) {
+            Ask::Model => self.wrong_type(path),
+            Ask::Stream => self.stream = self.truth(path, raw),
+            Ask::Background => self.background = self.truth(path, raw),
+            Ask::Cap => {
+                // Ollama's -1 is as much as there is room for.
+                let number = if raw.starts_with(b"-") && path.len() > 1 { None } else { self.number(path, raw) };
+                self.max_tokens = self.max_tokens.max(number);
+                let [first, second] = &mut self.spans.caps;
+                let place = if first.is_none() { first } else { second };
+                *place = Some(span);
             }
-            [Key::MaxCompletionTokens] if openai => {
-                self.max_tokens = self.max_tokens.max(self.number(path, raw));
-                self.spans.max_completion_tokens = Some(span);
-            }
-            [Key::N] if openai => {
-                self.choices = self.number(path, raw).unwrap_or(1);
-                if self.choices == 0 {
+            Ask::Choices => {
+                self.choices = self.choices.max(self.number(path, raw).unwrap_or(1));
+                if raw == b"0" {
                     self.wrong_type(path);
                 }
             }
-            [Key::StreamOptions] if openai => {
+            Ask::StreamOptions => {
                 if raw != b"null" {
                     self.wrong_type(path);
                 }
                 self.spans.stream_options = Some(span);
             }
-            [Key::StreamOptions, Key::IncludeUsage] if openai => {
+            Ask::IncludeUsage => {
                 self.include_usage = self.truth(path, raw);
                 self.spans.include_usage = Some(span);
             }
@@ -643,68 +666,10 @@ impl Visitor for Scan {
     }
 }
 
-/// What shall be changed in a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Edits {
-    /// Another model.
-    pub model: Option<String>,
-    /// Another cap on the output tokens of one choice.
-    pub max_tokens: Option<u64>,
-    /// Ask for usage in the stream (OpenAI only).
-    pub include_usage: bool,
-}
-
-/// The body with `edits`, in one copy; all else byte for byte as it was.
-///
-/// A value that is there is replaced where it stands, one that is missing comes after the opening brace. Where OpenAI's
-/// cap is missing, it goes by `max_completion_tokens`; with Mistral's models by `max_tokens`, its name in their API
-/// reference.
-#[must_use]
-pub fn rewrite(api: Api, body: &[u8], spans: &Spans, edits: &Edits) -> Vec<u8> {
-    let mut changes: Vec<(Span, String)> = Vec::new();
-    let mut fresh: Vec<String> = Vec::new();
-    if let (Some(model), Some(span)) = (&edits.model, spans.model) {
-        changes.push((span, serde_json::Value::from(model.as_str()).to_string()));
-    }
-    if let Some(cap) = edits.max_tokens {
-        let caps = [spans.max_tokens, spans.max_completion_tokens];
-        changes.extend(caps.iter().flatten().map(|span| (*span, cap.to_string())));
-        if caps == [None, None] {
-            let asked = spans.model.and_then(|span| body.get(span.start..span.end)).unwrap_or_default();
-            let model = edits.model.as_deref().map_or_else(|| String::from_utf8_lossy(asked), Cow::Borrowed);
-            let completion = api == Api::OpenAiChat && estimate::family(&model) != Family::Mistral;
-            let name = if completion { Key::MaxCompletionTokens } else { Key::MaxTokens };
-            fresh.push(format!("\"{}\":{cap}", name.name()));
-        }
-    }
-    if edits.include_usage && api == Api::OpenAiChat {
-        match (spans.include_usage, spans.stream_options, spans.stream_options_filled) {
-            (Some(span), ..) => changes.push((span, "true".to_owned())),
-            (None, Some(span), Some(filled)) => {
-                let inside = span.start.saturating_add(1);
-                let comma = if filled { "," } else { "" };
-                changes.push((Span { start: inside, end: inside }, format!("\"include_usage\":true{comma}")));
-            }
-            (None, Some(span), None) => changes.push((span, "{\"include_usage\":true}".to_owned())),
-            (None, None, _) => fresh.push("\"stream_options\":{\"include_usage\":true}".to_owned()),
-        }
-    }
-    if !fresh.is_empty() {
-        let inside = spans.object_start.saturating_add(1);
-        // A request names a model, so there is a member after these.
-        changes.push((Span { start: inside, end: inside }, format!("{},", fresh.join(","))));
-    }
-    changes.sort_by_key(|(span, _)| span.start);
-    let added: usize = changes.iter().map(|(_, text)| text.len()).fold(0, usize::saturating_add);
-    let mut out = Vec::with_capacity(body.len().saturating_add(added));
-    let mut from = 0;
-    for (span, text) in &changes {
-        out.extend_from_slice(body.get(from..span.start).unwrap_or_default());
-        out.extend_from_slice(text.as_bytes());
-        from = span.end;
-    }
-    out.extend_from_slice(body.get(from..).unwrap_or_default());
-    out
+/// Keeps the start of a short word.
+fn keep(word: &mut Vec<u8>, piece: &[u8]) {
+    let room = WORD_MAX.saturating_sub(word.len()).min(piece.len());
+    word.extend_from_slice(piece.get(..room).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -1,27 +1,26 @@
 //! What an answer reports and says, read while it passes to the client.
 //!
-//! - A body is JSON or a stream of events by its shape: the first byte of JSON is a bracket. The content type only says
-//!   what a body without a shape was meant to be.
-//! - Usage is read at its place in the JSON, never looked for in text. Of each count the last one that is not null holds.
-//! - Beside it all text that the model put out is counted: for an answer that reports nothing, or breaks.
+//! - A body is JSON, a stream of events, or AWS' frames by its shape: the first byte of JSON is a bracket, that of a frame
+//!   a zero. The content type only says what a body without a shape was meant to be.
+//! - Several JSON values one after the other are events too (NDJSON), and so are the members of an array of answers.
+//! - What the JSON says is [`super::answer`]'s.
 //! - The answer goes out as it comes. Only when usage was asked for in the caller's place is the event that brings it
 //!   taken out: the one with usage and without choices. Then bytes of an event that is not whole wait for its end, up to
 //!   [`HELD_MAX`], unless it is known already that it stays; a client could do nothing with a part of an event.
 //! - Compressed answers are inflated for the meter (see [`super::inflate`]), and go out whole.
 //! - The body of an error is not read: nothing was used.
 
+use super::answer::{Answer, Choices};
 use super::inflate::{Coding, Inflater};
-use super::json::{Key, Reader, Span, Visitor};
+use super::json::Reader;
 use super::sse::{Decoder, Sink};
-use super::{anthropic_messages, openai_chat};
+use super::{bedrock_invoke, event_stream, tgi};
 use crate::api::Api;
-use crate::estimate::{self, Family, Features};
 use crate::record::Problem;
-use crate::usage::{Kind, Quality, Usage};
+use crate::usage::Usage;
 
 /// Most bytes of an event that wait for its end. The event that brings usage has less than a thousand.
 pub const HELD_MAX: usize = 16 << 10;
-const MODEL_MAX: usize = 256;
 /// Byte order mark.
 const MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -50,51 +49,33 @@ pub struct ResponseFacts {
     pub problems: Vec<Problem>,
     /// The provider sent an error instead of an answer, or in the middle of one.
     pub error_in_stream: bool,
+    /// The whole of the answer is an error.
+    pub is_error: bool,
     /// The model came to an end: its reason to stop, or the stream's last event, was seen.
     pub finished: bool,
+    /// The report leaves the prompt out: it is not 0.
+    pub input_missing: bool,
+    /// The report leaves the output out: it is not 0.
+    pub output_missing: bool,
+    /// The answer's id, where the API has one.
+    pub id: String,
+    /// How far the provider is with it: `queued` and `in_progress` are answers whose usage comes later.
+    pub status: String,
+    /// The service tier as reported.
+    pub service_tier: String,
+    /// The wire format, where the answer's shape told it.
+    pub api: Option<Api>,
 }
 
-/// A count in a usage report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Figure {
-    Input,
-    Output,
-    CacheRead,
-    CacheWrite,
-    CacheWrite5m,
-    CacheWrite1h,
-    Reasoning,
-}
-
-/// The counts so far.
+/// What an answer's head says.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Figures([Option<u64>; 7]);
-
-impl Figures {
-    pub(super) fn get(&self, figure: Figure) -> Option<u64> {
-        self.0.get(figure as usize).copied().flatten()
-    }
-
-    fn set(&mut self, figure: Figure, count: u64) {
-        if let Some(place) = self.0.get_mut(figure as usize) {
-            *place = Some(count);
-        }
-    }
-}
-
-/// What an answer says at a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Said {
-    Nothing,
-    /// Text of the model.
-    Text,
-    /// Part of a JSON value that the model wrote as such.
-    Json,
-    Model,
-    /// Why the model stopped.
-    Stop,
-    /// Of an event.
-    Type,
+pub struct Head<'a> {
+    /// The status.
+    pub status: u16,
+    /// `content-type`; empty when there is none.
+    pub content_type: &'a str,
+    /// `content-encoding`; empty when there is none.
+    pub content_encoding: &'a str,
 }
 
 /// Reads an answer. See the module's text.
@@ -103,10 +84,14 @@ pub struct ResponseMeter {
     shape: Shape,
     /// How much of a byte order mark came.
     mark: usize,
+    /// What the content type says.
     event_stream: bool,
     json: bool,
+    /// The answer may be sound or plain text.
+    may_be_other: bool,
     inflater: Option<Inflater>,
     decoder: Decoder,
+    frames: event_stream::Decoder,
     body: Body,
     strip: Option<Strip>,
 }
@@ -120,15 +105,17 @@ enum Shape {
     Unknown,
     Json,
     Events,
+    Frames,
 }
 
 impl ResponseMeter {
-    /// For an answer with this head. `strip_usage`: usage was asked for in the caller's place, who shall not see it.
+    /// For an answer with this head; `api` is absent where its shape shall tell. `strip_usage`: usage was asked for in the
+    /// caller's place, who shall not see it.
     #[must_use]
-    pub fn new(api: Api, status: u16, content_type: &str, content_encoding: &str, strip_usage: bool) -> Self {
-        let coding = Coding::of(content_encoding);
+    pub fn new(api: Option<Api>, head: Head<'_>, strip_usage: bool) -> Self {
+        let coding = Coding::of(head.content_encoding);
         let mut body = Body::new(api);
-        let shape = match (status, coding) {
+        let shape = match (head.status, coding) {
             (200..=299, Coding::Unknown) => {
                 body.problem(Problem::ResponseEncoding);
                 Shape::Unread
@@ -136,17 +123,35 @@ impl ResponseMeter {
             (200..=299, _) => Shape::Unknown,
             _ => Shape::Unread,
         };
-        let content_type = content_type.to_ascii_lowercase();
+        let content_type = head.content_type.to_ascii_lowercase();
         let strip = strip_usage && coding == Coding::Identity && shape == Shape::Unknown;
+        let frames = content_type.contains("amazon.eventstream");
         Self {
-            shape,
+            shape: if frames && shape == Shape::Unknown { Shape::Frames } else { shape },
             mark: 0,
             event_stream: content_type.contains("event-stream"),
             json: content_type.contains("json"),
+            may_be_other: matches!(api, Some(Api::OpenAiSpeech | Api::OpenAiTranscription)),
             inflater: Inflater::new(coding),
             decoder: Decoder::default(),
+            frames: event_stream::Decoder::default(),
             body,
             strip: strip.then(Strip::default),
+        }
+    }
+
+    /// Headers of the answer that [`Self::header`] wants to see.
+    pub fn wanted_headers(api: Option<Api>) -> impl Iterator<Item = &'static str> + use<> {
+        let bedrock = matches!(api, Some(Api::BedrockInvoke)).then_some(bedrock_invoke::HEADERS);
+        let tgi = matches!(api, Some(Api::TgiGenerate | Api::SageMakerInvoke)).then_some(tgi::HEADERS);
+        bedrock.into_iter().flatten().chain(tgi.into_iter().flatten()).map(|(name, _)| name)
+    }
+
+    /// Takes in a header that counts.
+    pub fn header(&mut self, name: &str, value: &str) {
+        let known = bedrock_invoke::HEADERS.iter().chain(&tgi::HEADERS).find(|(known, _)| *known == name);
+        if let Some((_, figure)) = known.filter(|_| self.shape != Shape::Unread) {
+            self.body.answer.header(*figure, value);
         }
     }
 
@@ -176,7 +181,8 @@ impl ResponseMeter {
         match self.shape {
             // What tells no shape yet may be the start of an event.
             Shape::Events | Shape::Unknown => return self.read_events(chunk, last),
-            Shape::Json => self.body.reader.push(text, &mut self.body.answer),
+            Shape::Json => self.body.values(text),
+            Shape::Frames => self.frames.push(text, &mut self.body),
             Shape::Unread => {}
         }
         match self.strip.take() {
@@ -204,9 +210,11 @@ impl ResponseMeter {
             None => Shape::Unknown,
             Some(b'{' | b'[') => Shape::Json,
             // A field of an event: `data`, `event`, `id`, `retry`, or a comment.
-            Some(b'd' | b'e' | b'i' | b'r' | b':') => Shape::Events,
+            Some(b'd' | b'e' | b'i' | b'r' | b':') if !self.may_be_other || self.event_stream => Shape::Events,
             Some(_) if self.event_stream => Shape::Events,
             Some(_) if self.json => Shape::Json,
+            Some(0) => Shape::Frames,
+            Some(_) if self.may_be_other => Shape::Unread,
             Some(_) => {
                 self.body.problem(Problem::ResponseUnreadable);
                 Shape::Unread
@@ -239,33 +247,43 @@ impl ResponseMeter {
 
     /// What there is to know of the answer. `whole`: the provider ended it as it should.
     pub fn finish(&mut self, whole: bool) -> ResponseFacts {
-        let Self { decoder, body, shape, .. } = self;
+        let Self { decoder, frames, body, shape, .. } = self;
         match shape {
             // An event that was cut off is no problem of its own.
             Shape::Events if whole => decoder.finish(body),
-            Shape::Json => body.reader.finish(&mut body.answer),
+            Shape::Json => body.end_value(),
             _ => {}
         }
         let readable = match shape {
             Shape::Events => body.events > 0,
+            Shape::Frames => body.events > 0 && frames.error().is_none() && (!whole || frames.is_complete()),
             Shape::Json => body.reader.is_complete(),
             Shape::Unknown | Shape::Unread => false,
         };
-        if *shape != Shape::Unread && !readable && (whole || body.reader.error().is_some()) {
+        let failed = body.reader.error().is_some() || frames.error().is_some();
+        if *shape != Shape::Unread && !readable && (whole || failed) {
             body.problem(Problem::ResponseUnreadable);
         }
-        let usage = body.answer.usage(*shape == Shape::Json, whole && !body.broken);
-        if whole && readable && usage.is_none() {
+        let one_value = *shape == Shape::Json && body.events <= 1;
+        let report = body.answer.report(one_value && readable, whole && !body.broken && !failed);
+        if whole && readable && report.usage.is_none() {
             body.problem(Problem::UsageMissing);
         }
         let answer = &body.answer;
         ResponseFacts {
             model: Some(String::from_utf8_lossy(&answer.model).into_owned()).filter(|model| !model.is_empty()),
-            usage,
+            usage: report.usage,
             output_estimate: answer.output(),
             problems: body.problems.clone(),
             error_in_stream: answer.error,
+            is_error: answer.error && one_value,
             finished: answer.finished,
+            input_missing: report.input_missing,
+            output_missing: report.output_missing,
+            id: answer.id.clone(),
+            status: answer.status.clone(),
+            service_tier: answer.tier.clone(),
+            api: answer.api(),
         }
     }
 }
@@ -286,7 +304,7 @@ struct Body {
 }
 
 impl Body {
-    fn new(api: Api) -> Self {
+    fn new(api: Option<Api>) -> Self {
         Self {
             reader: Reader::default(),
             answer: Answer::new(api),
@@ -301,6 +319,34 @@ impl Body {
     fn problem(&mut self, problem: Problem) {
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
+        }
+    }
+
+    /// JSON values, one after the other.
+    fn values(&mut self, piece: &[u8]) {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            if self.reader.is_complete() {
+                let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
+                rest = rest.get(blank..).unwrap_or_default();
+                if rest.is_empty() {
+                    break;
+                }
+                // Another one follows.
+                self.end_value();
+                self.reader.reset();
+            }
+            let used = self.reader.push_value(rest, &mut self.answer);
+            rest = rest.get(used..).filter(|_| used > 0).unwrap_or_default();
+        }
+    }
+
+    /// A JSON value of the body ended.
+    fn end_value(&mut self) {
+        self.reader.finish(&mut self.answer);
+        if self.reader.is_complete() {
+            self.events = self.events.saturating_add(1);
+            self.answer.end_event();
         }
     }
 
@@ -341,6 +387,26 @@ impl Sink for Body {
 
     fn end(&mut self, _: usize) {
         self.end_event();
+    }
+}
+
+impl event_stream::Sink for Body {
+    fn begin(&mut self, head: &event_stream::Head) {
+        if head.message_type == "exception" || head.message_type == "error" {
+            self.answer.error = true;
+        }
+    }
+
+    fn data(&mut self, piece: &[u8]) {
+        Sink::data(self, piece);
+    }
+
+    fn end(&mut self, _: usize, intact: bool) {
+        self.end_event();
+        if !intact {
+            self.problem(Problem::EventUnreadable);
+            self.broken = true;
+        }
     }
 }
 
@@ -450,195 +516,6 @@ impl Sink for Stripped<'_> {
         let by_cr = at == self.chunk.len() && self.chunk.last() == Some(&b'\r');
         self.strip.ended_by_cr = by_cr.then_some(taken);
     }
-}
-
-/// `choices` of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Choices {
-    Absent,
-    None,
-    Some,
-}
-
-/// What the JSON of an answer said so far.
-#[derive(Debug)]
-struct Answer {
-    api: Api,
-    said: Said,
-    /// The string under way, where it is short and matters: up to [`MODEL_MAX`] bytes.
-    word: Vec<u8>,
-    model: Vec<u8>,
-    family: Family,
-    features: Features,
-    figures: Figures,
-    /// A report came with or after the model's end.
-    usage_is_final: bool,
-    finished: bool,
-    error: bool,
-    /// Of the event under way: a count, a usage object, choices.
-    counted: bool,
-    usage_object: bool,
-    choices: Choices,
-}
-
-impl Answer {
-    fn new(api: Api) -> Self {
-        Self {
-            api,
-            said: Said::Nothing,
-            word: Vec::new(),
-            model: Vec::new(),
-            family: Family::O200k,
-            features: Features::default(),
-            figures: Figures::default(),
-            usage_is_final: false,
-            finished: false,
-            error: false,
-            counted: false,
-            usage_object: false,
-            choices: Choices::Absent,
-        }
-    }
-
-    fn said(&self, path: &[Key]) -> Said {
-        match self.api {
-            Api::OpenAiChat => openai_chat::answer(path),
-            Api::AnthropicMessages => anthropic_messages::answer(path),
-        }
-    }
-
-    fn output(&self) -> u64 {
-        self.features.tokens(self.family)
-    }
-
-    /// An event ended. Whether it brought usage and an empty list of choices.
-    fn end_event(&mut self) -> bool {
-        if self.counted && self.finished {
-            self.usage_is_final = true;
-        }
-        let only_usage = self.usage_object && self.choices == Choices::None;
-        (self.counted, self.usage_object, self.choices) = (false, false, Choices::Absent);
-        only_usage
-    }
-
-    /// A report without prompt tokens is none: whoever reads it would take them for free.
-    fn usage(&self, json: bool, whole: bool) -> Option<Usage> {
-        self.figures.get(Figure::Input)?;
-        let mut units = match self.api {
-            Api::OpenAiChat => openai_chat::tokens(&self.figures),
-            Api::AnthropicMessages => anthropic_messages::tokens(&self.figures),
-        };
-        let is_final = if json { self.usage_object } else { self.usage_is_final || (whole && self.finished) };
-        let exact = is_final && !self.error && self.figures.get(Figure::Output).is_some();
-        if !exact {
-            units.set(Kind::Output, units.get(Kind::Output).max(self.output()));
-        }
-        // Some report more reasoning than output.
-        let reasoning = self.figures.get(Figure::Reasoning).unwrap_or(0).min(units.output());
-        let quality = if exact { Quality::Exact } else { Quality::Partial };
-        Some(Usage { reasoning, ..Usage::new(units, quality) })
-    }
-
-    fn is_not_empty(&mut self, path: &[Key]) {
-        match path {
-            [Key::Choices, Key::Item] => self.choices = Choices::Some,
-            [Key::Error] => self.error = true,
-            _ => {}
-        }
-    }
-}
-
-impl Visitor for Answer {
-    fn enter(&mut self, path: &[Key], object: bool, _: usize) {
-        self.is_not_empty(path);
-        // Of two lists of choices, one that has some counts: a part of the event may have gone out by it already.
-        if path == [Key::Choices] && !object && self.choices == Choices::Absent {
-            self.choices = Choices::None;
-        }
-        if self.said(path) == Said::Json {
-            self.features.push(if object { b"{" } else { b"[" });
-        }
-    }
-
-    fn leave(&mut self, path: &[Key], object: bool, _: Span) {
-        if path == [Key::Usage] && object {
-            self.usage_object = true;
-        }
-        if self.said(path) == Said::Json {
-            self.features.push(if object { b"}," } else { b"]," });
-        }
-    }
-
-    fn key(&mut self, path: &[Key], name: &[u8]) {
-        if self.said(path) == Said::Json && path.last() != Some(&Key::Input) {
-            self.features.push(b"\"");
-            self.features.push(name);
-            self.features.push(b"\":");
-        }
-    }
-
-    fn wants(&mut self, path: &[Key]) -> bool {
-        self.is_not_empty(path);
-        self.said = self.said(path);
-        match self.said {
-            Said::Model | Said::Stop | Said::Type => self.word.clear(),
-            Said::Json => self.features.push(b"\""),
-            Said::Text | Said::Nothing => {}
-        }
-        self.said != Said::Nothing
-    }
-
-    fn text(&mut self, _: &[Key], piece: &[u8]) {
-        match self.said {
-            Said::Text | Said::Json => self.features.push(piece),
-            Said::Model | Said::Stop | Said::Type => {
-                let room = MODEL_MAX.saturating_sub(self.word.len()).min(piece.len());
-                self.word.extend_from_slice(piece.get(..room).unwrap_or_default());
-            }
-            Said::Nothing => {}
-        }
-    }
-
-    fn text_end(&mut self, _: &[Key], _: Span) {
-        match std::mem::replace(&mut self.said, Said::Nothing) {
-            // The first events of some name none.
-            Said::Model if !self.word.is_empty() && self.word != self.model => {
-                self.model.clone_from(&self.word);
-                self.family = estimate::family(&String::from_utf8_lossy(&self.model));
-            }
-            Said::Stop => self.finished |= !self.word.is_empty(),
-            Said::Type => self.finished |= self.word == b"message_stop",
-            Said::Json => self.features.push(b"\","),
-            Said::Model | Said::Text | Said::Nothing => {}
-        }
-    }
-
-    fn scalar(&mut self, path: &[Key], raw: &[u8], _: Span) {
-        if raw == b"null" {
-            return;
-        }
-        self.is_not_empty(path);
-        let figure = match self.api {
-            Api::OpenAiChat => openai_chat::figure(path),
-            Api::AnthropicMessages => anthropic_messages::figure(path),
-        };
-        if let (Some(figure), Some(count)) = (figure, count(raw)) {
-            self.figures.set(figure, count);
-            self.counted = true;
-        }
-        if self.said(path) == Said::Json {
-            self.features.push(raw);
-            self.features.push(b",");
-        }
-    }
-}
-
-/// A count as it is written; some servers write a whole number with a fraction of zeros.
-fn count(raw: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(raw).ok()?;
-    let whole =
-        text.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|b| b == b'0')).map_or(text, |(whole, _)| whole);
-    whole.parse().ok()
 }
 
 #[cfg(test)]

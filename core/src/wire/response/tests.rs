@@ -1,5 +1,5 @@
 use super::*;
-use crate::usage::Units;
+use crate::usage::{Kind, Quality, Units};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
@@ -7,6 +7,10 @@ use std::io::Write;
 
 const EVENTS: &str = "text/event-stream; charset=utf-8";
 const JSON: &str = "application/json";
+
+fn reading(api: Api, status: u16, content_type: &str, content_encoding: &str, strip: bool) -> ResponseMeter {
+    ResponseMeter::new(Some(api), Head { status, content_type, content_encoding }, strip)
+}
 
 struct Read {
     facts: ResponseFacts,
@@ -25,12 +29,11 @@ fn read_pieces(mut meter: ResponseMeter, pieces: &[&[u8]], whole: bool) -> Read 
 }
 
 fn openai(content_type: &str, body: &str, whole: bool) -> ResponseFacts {
-    read_pieces(ResponseMeter::new(Api::OpenAiChat, 200, content_type, "", false), &[body.as_bytes()], whole).facts
+    read_pieces(reading(Api::OpenAiChat, 200, content_type, "", false), &[body.as_bytes()], whole).facts
 }
 
 fn anthropic(content_type: &str, body: &str, whole: bool) -> ResponseFacts {
-    read_pieces(ResponseMeter::new(Api::AnthropicMessages, 200, content_type, "", false), &[body.as_bytes()], whole)
-        .facts
+    read_pieces(reading(Api::AnthropicMessages, 200, content_type, "", false), &[body.as_bytes()], whole).facts
 }
 
 fn tokens(input: u64, cache_read: u64, cache_write_5m: u64, cache_write_1h: u64, output: u64) -> Units {
@@ -199,7 +202,7 @@ fn a_body_is_read_by_its_shape() {
     let bodies = [json, &spaced, &marked, &events, &crlf, &comment, &bom, &unended, &no_done];
     for body in bodies {
         for (content_type, size) in [(JSON, 1), (EVENTS, 2), ("text/plain", 3), ("", body.len())] {
-            let meter = ResponseMeter::new(Api::OpenAiChat, 200, content_type, "", true);
+            let meter = reading(Api::OpenAiChat, 200, content_type, "", true);
             let pieces: Vec<&[u8]> = body.as_bytes().chunks(size).collect();
             let facts = read_pieces(meter, &pieces, true).facts;
             assert_eq!(facts.usage.map(|usage| usage.units), Some(tokens(9, 0, 0, 0, 5)), "{content_type} {body:?}");
@@ -233,7 +236,7 @@ fn what_cannot_be_read_is_a_problem_and_an_error_is_not() {
         ("a broken error", 500, "text/html", "br", "oops", true, vec![]),
     ];
     for (case, status, content_type, encoding, body, whole, want) in cases {
-        let meter = ResponseMeter::new(Api::OpenAiChat, status, content_type, encoding, true);
+        let meter = reading(Api::OpenAiChat, status, content_type, encoding, true);
         let read = read_pieces(meter, &[body.as_bytes()], whole);
         assert_eq!((read.facts.problems, read.facts.usage), (want, None), "{case}");
         assert_eq!(read.out, body.as_bytes(), "{case}");
@@ -246,7 +249,7 @@ fn compressed_answers_are_metered_and_go_out_as_they_came() {
     encoder.write_all(stream(&[CHUNK, STOP, USAGE, "data: [DONE]"]).as_bytes()).unwrap();
     let bytes = encoder.finish().unwrap();
     let pieces: Vec<&[u8]> = bytes.chunks(7).collect();
-    let read = read_pieces(ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "gzip", true), &pieces, true);
+    let read = read_pieces(reading(Api::OpenAiChat, 200, EVENTS, "gzip", true), &pieces, true);
     assert_eq!(read.facts.usage.map(|usage| usage.units), Some(tokens(9, 0, 0, 0, 5)));
     assert_eq!(read.out, bytes);
 }
@@ -268,18 +271,18 @@ fn only_the_event_that_brings_usage_is_taken_out() {
         let (body, want) = (stream(events), stream(want));
         for size in 1..body.len() {
             let pieces: Vec<&[u8]> = body.as_bytes().chunks(size).collect();
-            let read = read_pieces(ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "", true), &pieces, true);
+            let read = read_pieces(reading(Api::OpenAiChat, 200, EVENTS, "", true), &pieces, true);
             assert_eq!(String::from_utf8_lossy(&read.out), want, "{size} {body}");
         }
     }
     let unended = format!("{}{USAGE}", stream(&[STOP]));
-    let meter = ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "", true);
+    let meter = reading(Api::OpenAiChat, 200, EVENTS, "", true);
     assert_eq!(read_pieces(meter, &[unended.as_bytes()], true).out, stream(&[STOP]).as_bytes());
 }
 
 #[test]
 fn nothing_waits_that_need_not() {
-    let mut meter = ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "", true);
+    let mut meter = reading(Api::OpenAiChat, 200, EVENTS, "", true);
     assert_eq!(meter.push(stream(&[CHUNK, STOP]).as_bytes(), false), Passed::Unchanged, "whole events");
     let (head, tail) = CHUNK.split_at(CHUNK.find("one").unwrap());
     assert_eq!(meter.push(head.as_bytes(), false), Passed::Unchanged, "it has choices: it stays");
@@ -290,7 +293,7 @@ fn nothing_waits_that_need_not() {
     assert_eq!(meter.push(b"[DONE]", false), Passed::Replaced(b"data: [DONE]".to_vec()), "it is not JSON: it stays");
     assert_eq!(meter.push(b"\n\n", true), Passed::Unchanged);
 
-    let mut meter = ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "", true);
+    let mut meter = reading(Api::OpenAiChat, 200, EVENTS, "", true);
     let long = format!("data: {{\"x\":\"{}", "x".repeat(HELD_MAX));
     assert_eq!(meter.push(&long.as_bytes()[..9], false), Passed::Replaced(vec![]));
     assert_eq!(
@@ -298,7 +301,7 @@ fn nothing_waits_that_need_not() {
         Passed::Replaced(long.clone().into_bytes()),
         "too long to wait"
     );
-    let mut meter = ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "", false);
+    let mut meter = reading(Api::OpenAiChat, 200, EVENTS, "", false);
     assert_eq!(meter.push(b"data: {", false), Passed::Unchanged, "nothing to take out");
 }
 
@@ -332,7 +335,7 @@ proptest! {
         cuts.extend([0, body.len()]);
         cuts.sort_unstable();
         let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &body.as_bytes()[pair[0]..pair[1]]).collect();
-        let meter = || ResponseMeter::new(Api::OpenAiChat, 200, EVENTS, "", strip);
+        let meter = || reading(Api::OpenAiChat, 200, EVENTS, "", strip);
         let (one, many) = (read_pieces(meter(), &[body.as_bytes()], whole), read_pieces(meter(), &pieces, whole));
         prop_assert_eq!(&one.facts, &many.facts);
         prop_assert_eq!(String::from_utf8_lossy(&many.out), if strip { want.clone() } else { body.clone() });
@@ -348,7 +351,7 @@ proptest! {
         let api = if anthropic { Api::AnthropicMessages } else { Api::OpenAiChat };
         let bytes = [start.as_bytes(), &rest].concat();
         let (head, tail) = bytes.split_at(cut % (bytes.len().min(8) + 1));
-        let read = read_pieces(ResponseMeter::new(api, status, "", &coding, true), &[head, tail], true);
+        let read = read_pieces(reading(api, status, "", &coding, true), &[head, tail], true);
         prop_assert_eq!(read.out, bytes);
     }
 
@@ -371,7 +374,7 @@ proptest! {
         cuts.extend([0, body.len()]);
         cuts.sort_unstable();
         let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &body.as_bytes()[pair[0]..pair[1]]).collect();
-        let facts = read_pieces(ResponseMeter::new(Api::OpenAiChat, 200, JSON, "", false), &pieces, true).facts;
+        let facts = read_pieces(reading(Api::OpenAiChat, 200, JSON, "", false), &pieces, true).facts;
         let input = u64::from(prompt).saturating_sub(u64::from(cached));
         prop_assert_eq!(facts.usage.map(|usage| usage.units), Some(tokens(input, cached.into(), 0, 0, output.into())));
         prop_assert_eq!((facts.problems, facts.finished), (vec![], true));

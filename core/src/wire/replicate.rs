@@ -1,0 +1,32 @@
+//! Replicate's predictions: charged by the seconds that the hardware ran, which are told once it is done.
+//!
+//! <https://replicate.com/docs/reference/http#predictions.create> (read 2026-11-24)
+
+use super::dialect::{Ask, Dialect, Figure, Figures, Reading, Said, Word};
+use super::json::Key;
+
+pub(super) static DIALECT: Dialect =
+    Dialect { ask, said, reading, overhead: super::PLAIN, generates: false, tells_end: false };
+
+pub(super) fn ask(path: &[Key]) -> Ask {
+    match path {
+        [Key::Version] => Ask::Model,
+        [Key::Stream] => Ask::Stream,
+        [Key::Input, Key::Prompt] => Ask::Text,
+        _ => Ask::Skip,
+    }
+}
+
+pub(super) fn said(path: &[Key]) -> Said {
+    match path {
+        [Key::Model] => Said::Word(Word::Model),
+        [Key::Status] => Said::Word(Word::Status),
+        [Key::Error] => Said::Error,
+        [Key::Other, Key::PredictTime] => Said::Figure(Figure::Seconds),
+        _ => Said::Nothing,
+    }
+}
+
+fn reading(figures: &Figures) -> Reading {
+    Reading::inclusive(figures, 0, [0, 0], 0)
+}
