@@ -6,6 +6,7 @@
 pub mod api;
 pub mod dashboard;
 pub mod demo;
+pub mod price;
 pub mod serve;
 pub mod sync;
 pub mod text;
