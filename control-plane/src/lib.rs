@@ -6,6 +6,8 @@
 pub mod api;
 pub mod dashboard;
 pub mod demo;
+pub mod meter;
+pub mod price;
 pub mod serve;
 pub mod sync;
 pub mod text;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use purser::{demo, now_ms, serve, text, up};
+use purser::{demo, meter, now_ms, price, serve, text, up};
 use purser_ledger::Ledger;
 use purser_policy::{Severity, compile, read, shipped_book};
 use std::collections::BTreeMap;
@@ -64,6 +64,10 @@ enum Command {
         #[arg(long, env = "PURSER_DATA", default_value = "data", global = true)]
         data: PathBuf,
     },
+    /// Say what usages cost: JSON lines, or one from flags
+    Price(price::Args),
+    /// What recorded exchanges used and cost: JSON lines in and out
+    Meter(meter::Args),
     /// Send traffic of several teams through the gateway, until one meets its budget
     Demo(demo::Args),
 }
@@ -127,6 +131,8 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Check { folder } => return check(&folder),
         Command::Keys { command, data } => keys(command, data).await?,
+        Command::Price(args) => return price::run(args),
+        Command::Meter(args) => return meter::run(&args),
         Command::Demo(args) => demo::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -91,6 +91,25 @@ pub fn of_host(host: &str) -> Option<&'static str> {
     HOSTS.iter().find(|(end, _)| fits(end)).map(|(_, provider)| *provider)
 }
 
+/// The price book's name of a provider that others call otherwise.
+#[must_use]
+pub fn canonical(name: &str) -> &str {
+    match name {
+        "gemini" | "google-ai" | "google_ai" | "google-gla" => "google",
+        "google-vertex" | "vertex_ai" | "vertex-ai" | "google-vertex-anthropic" => "vertex",
+        "azure-openai" | "azure_openai" | "azure_ai" | "az.ai.openai" => "azure",
+        "aws" | "aws.bedrock" | "amazon-bedrock" | "bedrock-mantle" | "bedrock_converse" => "bedrock",
+        "vercel-gateway" | "vercel_ai_gateway" => "vercel",
+        "together_ai" | "togetherai" => "together",
+        "fireworks_ai" => "fireworks",
+        "mistral_ai" | "mistralai" => "mistral",
+        "x-ai" | "x_ai" => "xai",
+        "z-ai" | "z.ai" => "zai",
+        "moonshotai" => "moonshot",
+        _ => name,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@
 use crate::api::Api;
 use crate::labels::Labels;
 use crate::money::NanoUsd;
-use crate::usage::{Kind, Usage};
+use crate::usage::{Kind, Term, Usage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -115,6 +115,12 @@ pub enum Cost {
         femto_usd_by_kind: BTreeMap<Kind, u64>,
         /// The price entry: `provider/model@YYYY-MM-DD`.
         entry: String,
+        /// Fees that were used and have no rate: they come on top.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        unpriced: Vec<Kind>,
+        /// Terms that the price does not know: it is the price of the usual ones.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        terms_unpriced: Vec<Term>,
     },
     /// Usage is known, a price is not. That is not free.
     Unpriced,

@@ -10,6 +10,6 @@ pub mod spec;
 pub mod watch;
 
 pub use compile::{Compiled, Credential, ProviderTarget, compile};
-pub use read::{DocumentRef, Problem, Severity, Written, read};
+pub use read::{DocumentRef, Problem, Severity, Written, nearest, read};
 pub use shipped::shipped_book;
 pub use watch::{PolicyState, watch};

@@ -289,14 +289,14 @@ impl Exchange {
         let mut output = wanted;
         // Each round holds all, or caps the output to what one more budget has.
         for _ in 0..=self.accounts.len().saturating_mul(2) {
-            let amount = worst_case(price, prompt, output.total()).unwrap_or(NanoUsd(u64::MAX));
+            let amount = worst_case(price, prompt, output.total(), None).unwrap_or(NanoUsd(u64::MAX));
             let Some((at, available)) = self.try_hold(host, policy, amount.0, asked)? else {
                 self.estimate.reserved_nano_usd = amount.0;
                 return Ok(output);
             };
             let account = self.accounts.get(at);
             let rule = account.and_then(|account| policy.config.budgets.get(account.rule));
-            let affordable = affordable_output(price, prompt, NanoUsd(available));
+            let affordable = affordable_output(price, prompt, NanoUsd(available), None);
             let each = affordable.checked_div(output.choices).unwrap_or(0);
             match (least, rule) {
                 (Some(least), _) if each >= least && each < output.each => output.each = each,

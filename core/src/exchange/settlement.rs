@@ -4,7 +4,7 @@ use super::{End, Exchange, Finished, Host, Phase};
 use crate::budget::lease;
 use crate::limit;
 use crate::meter;
-use crate::pricing::cost::cost;
+use crate::pricing::cost::cost_of_passes;
 use crate::record::{Charge, Cost, Outcome, Problem, Record};
 use crate::usage::{Kind, Quality, Units, Usage};
 use crate::wire::response::ResponseFacts;
@@ -86,7 +86,7 @@ impl Exchange {
             (_, None) => Some(self.partial(0)),
         };
         let Some(usage) = usage else { return (None, Cost::Unmetered) };
-        let cost = self.cost(&usage.units, answer.and_then(|answer| answer.model.as_deref()));
+        let cost = self.cost(&usage, answer.and_then(|answer| answer.model.as_deref()));
         (Some(usage), cost)
     }
 
@@ -95,19 +95,22 @@ impl Exchange {
         Usage::new(units, Quality::Partial)
     }
 
-    /// At the price of the model that answered; of the one that was sent for when that has none.
-    fn cost(&self, units: &Units, response_model: Option<&str>) -> Cost {
+    /// At the price of the model that answered; of the one that was sent for when that has none. Where several were at
+    /// work, each at its own.
+    fn cost(&self, usage: &Usage, response_model: Option<&str>) -> Cost {
         let policy = Rc::clone(&self.policy);
         let asked = self.facts.as_ref().map(|facts| facts.model.as_str()).unwrap_or_default();
         let Some(route) = self.route.and_then(|place| policy.routed(place)) else { return Cost::Unpriced };
         let find = |model: &str| policy.price(route.provider, model, self.started_ms);
         let price = response_model.and_then(find).or_else(|| find(route.upstream_model(asked)));
         let Some(price) = price else { return Cost::Unpriced };
-        match cost(&price, units) {
+        match cost_of_passes(&price, usage, find) {
             Ok(breakdown) => Cost::Priced {
                 nano_usd: breakdown.nano_usd.0,
                 femto_usd_by_kind: breakdown.femto_usd_by_kind,
                 entry: price.entry_name(),
+                unpriced: breakdown.unpriced,
+                terms_unpriced: breakdown.terms_unpriced,
             },
             Err(_) => Cost::Unpriced,
         }

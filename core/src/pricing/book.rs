@@ -5,12 +5,12 @@
 //!
 //! - The best match decides: the operator's own before the catalog's, exact before pattern, the longer pattern before
 //!   the shorter, the earlier entry before the later.
-//! - Before the first day of its rates an entry has no price. It does not fall through to a vaguer pattern: that would
+//! - Before the first day of its rates, and after a last one, an entry has no price. It does not fall through to a vaguer pattern: that would
 //!   be a guess. An override that has not begun does fall through, to the catalog.
 
-use super::rate::{Date, Rate};
+use super::rate::Date;
+use super::rates::Rates;
 use crate::policy::glob;
-use crate::usage::Kind;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -54,65 +54,6 @@ pub struct Origin {
     pub note: Option<String>,
 }
 
-/// Rates from one day on, USD per 10⁶ tokens.
-///
-/// A kind without a rate is charged at its parent's: `cache_write_1h` → `cache_write_5m` → `input`, `cache_read` →
-/// `input`. `"0"` is a rate. `input` and `output` have no parent: tokens of theirs without a rate have no price.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "authoring", derive(schemars::JsonSchema))]
-pub struct Rates {
-    /// The first day, UTC.
-    pub from: Date,
-    /// See [`Kind::Input`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input: Option<Rate>,
-    /// See [`Kind::CacheRead`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_read: Option<Rate>,
-    /// See [`Kind::CacheWrite5m`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write_5m: Option<Rate>,
-    /// See [`Kind::CacheWrite1h`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write_1h: Option<Rate>,
-    /// See [`Kind::Output`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<Rate>,
-    /// Other rates of requests with long prompts, ascending.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tiers: Vec<Tier>,
-}
-
-/// Rates of requests whose prompt is long. They hold for the whole request, output too, not for the part above.
-///
-/// A kind without a rate here keeps the one outside the tier.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[cfg_attr(feature = "authoring", derive(schemars::JsonSchema))]
-pub struct Tier {
-    /// Prompts of more tokens than this, cached ones counted in.
-    pub above: u64,
-    /// Prompts of exactly `above` tokens too.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub inclusive: bool,
-    /// See [`Kind::Input`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input: Option<Rate>,
-    /// See [`Kind::CacheRead`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_read: Option<Rate>,
-    /// See [`Kind::CacheWrite5m`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write_5m: Option<Rate>,
-    /// See [`Kind::CacheWrite1h`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write_1h: Option<Rate>,
-    /// See [`Kind::Output`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<Rate>,
-}
-
 impl PriceEntry {
     /// The names it is the price of.
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -120,68 +61,12 @@ impl PriceEntry {
         self.r#match.iter().map(String::as_str).chain(own)
     }
 
-    /// The rates in force at a moment (milliseconds since 1970); `None` before the first day.
+    /// The rates in force at a moment (milliseconds since 1970); `None` before the first day, and after the last where
+    /// one is stated.
     #[must_use]
     pub fn rates_at(&self, at_ms: u64) -> Option<&Rates> {
-        self.rates.iter().filter(|rates| rates.from.start_ms() <= at_ms).max_by_key(|rates| rates.from)
-    }
-}
-
-impl Rates {
-    /// The stated rate of a kind outside every tier, without falling back to its parent.
-    #[must_use]
-    pub fn stated(&self, kind: Kind) -> Option<Rate> {
-        match kind {
-            Kind::Input => self.input,
-            Kind::CacheRead => self.cache_read,
-            Kind::CacheWrite5m => self.cache_write_5m,
-            Kind::CacheWrite1h => self.cache_write_1h,
-            Kind::Output => self.output,
-            _ => None,
-        }
-    }
-
-    /// The tier of a request by its prompt: the highest that it reaches.
-    #[must_use]
-    pub fn tier(&self, prompt_tokens: u64) -> Option<&Tier> {
-        self.tiers.iter().filter(|tier| tier.holds(prompt_tokens)).max_by_key(|tier| tier.above)
-    }
-
-    /// The rate of a kind in a tier (`None`: outside every tier), at its parent's where it has none of its own.
-    #[must_use]
-    pub fn rate(&self, kind: Kind, tier: Option<&Tier>) -> Option<Rate> {
-        let stated = |kind| tier.and_then(|tier| tier.stated(kind)).or_else(|| self.stated(kind));
-        let parents: &[Kind] = match kind {
-            Kind::CacheRead | Kind::CacheWrite5m | Kind::InputAudio | Kind::InputImage | Kind::InputVideo => {
-                &[Kind::Input]
-            }
-            Kind::CacheWrite1h => &[Kind::CacheWrite5m, Kind::Input],
-            Kind::CacheReadAudio | Kind::CacheReadImage | Kind::CacheReadVideo => &[Kind::CacheRead, Kind::Input],
-            Kind::OutputAudio | Kind::OutputImage | Kind::OutputVideo => &[Kind::Output],
-            _ => &[],
-        };
-        stated(kind).or_else(|| parents.iter().copied().find_map(stated))
-    }
-}
-
-impl Tier {
-    /// Whether a prompt of so many tokens reaches it.
-    #[must_use]
-    pub fn holds(&self, prompt_tokens: u64) -> bool {
-        prompt_tokens > self.above || (self.inclusive && prompt_tokens == self.above)
-    }
-
-    /// The stated rate of a kind.
-    #[must_use]
-    pub fn stated(&self, kind: Kind) -> Option<Rate> {
-        match kind {
-            Kind::Input => self.input,
-            Kind::CacheRead => self.cache_read,
-            Kind::CacheWrite5m => self.cache_write_5m,
-            Kind::CacheWrite1h => self.cache_write_1h,
-            Kind::Output => self.output,
-            _ => None,
-        }
+        let begun = self.rates.iter().filter(|rates| rates.from.start_ms() <= at_ms).max_by_key(|rates| rates.from);
+        begun.filter(|rates| rates.until.is_none_or(|until| at_ms < until.start_ms()))
     }
 }
 
@@ -192,6 +77,8 @@ pub struct Price<'a> {
     pub entry: &'a PriceEntry,
     /// Its rates in force.
     pub rates: &'a Rates,
+    /// The moment that they were asked for (milliseconds since 1970): some rates depend on the hour.
+    pub at_ms: u64,
 }
 
 impl Price<'_> {
@@ -288,7 +175,7 @@ impl PriceBook {
         let layers = self.providers.get(provider)?;
         [&layers.overrides, &layers.listed].into_iter().find_map(|names| {
             let entry = self.entries.get(names.find(model)?)?;
-            Some(Price { entry, rates: entry.rates_at(at_ms)? })
+            Some(Price { entry, rates: entry.rates_at(at_ms)?, at_ms })
         })
     }
 
@@ -305,7 +192,7 @@ impl PriceBook {
         self.entries.iter().find_map(|entry| {
             let same = entry.provider == provider && entry.model == model && entry.overrides == overrides;
             let rates = entry.rates.iter().find(|rates| same && rates.from == from)?;
-            Some(Price { entry, rates })
+            Some(Price { entry, rates, at_ms: from.start_ms() })
         })
     }
 
@@ -316,7 +203,8 @@ impl PriceBook {
         let in_use = self.entries.iter().filter(|entry| providers.contains(&entry.provider.as_str()));
         in_use
             .map(|entry| {
-                let first = entry.rates_at(since_ms).map(|rates| rates.from);
+                let begun = entry.rates.iter().filter(|rates| rates.from.start_ms() <= since_ms);
+                let first = begun.map(|rates| rates.from).max();
                 let kept = entry.rates.iter().filter(|rates| first.is_none_or(|first| rates.from >= first));
                 PriceEntry {
                     source: None,

@@ -3,8 +3,9 @@
 //! Reading YAML is the caller's; unknown keys and unreadable rates are refused there. What follows from reading several
 //! lines together is checked here, and every problem is reported at once.
 
-use super::book::{Origin, PriceBook, PriceEntry, Rates, Tier};
+use super::book::{Origin, PriceBook, PriceEntry};
 use super::rate::Rate;
+use super::rates::{RateKey, RateMap, Rates, Tier, Variant};
 use crate::money::USD;
 use crate::usage::Kind;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,10 @@ pub struct CatalogProblem {
 
 /// Above this a rate is likelier a slip in its unit than a price: USD per 10⁶ tokens.
 const DEAREST_USD: u64 = 10_000;
+/// The same of a fee: an hour of video costs less than this per second of it.
+const DEAREST_FEE_USD: u64 = 20_000_000;
+/// Decimals of a variant's multiplier: three of them times any cost fit in 128 bits.
+const MULTIPLIER_DECIMALS: u32 = 4;
 /// Below this too, unless it is 0; the cheapest model listed anywhere is at 0.00013.
 const CHEAPEST: Rate = Rate(USD / 10_000);
 /// How far the rates of one model may lie apart.
@@ -133,47 +138,101 @@ impl Check {
         }
         for rates in all {
             let path = format!("{path}.rates[{}]", rates.from);
-            for (name, rate) in [("input", rates.input), ("output", rates.output)] {
-                if rate.is_none() {
-                    self.refuse(&format!("{path}.{name}"), "is missing; a model that is free says \"0\"");
-                }
+            if rates.until.is_some_and(|until| until <= rates.from) {
+                self.refuse(&format!("{path}.until"), format!("is not after {}", rates.from));
             }
-            self.slips(&path, &|kind| rates.stated(kind));
-            self.tiers(&path, rates);
+            self.stated(&path, rates);
+            self.slips(&path, &rates.rates);
+            self.tiers(&path, &rates.rates, &rates.tiers);
+            self.variants(&path, rates);
         }
     }
 
-    fn tiers(&mut self, path: &str, rates: &Rates) {
+    /// A model that takes tokens has a rate for both ways; one that is paid for otherwise has a fee.
+    fn stated(&mut self, path: &str, rates: &Rates) {
+        let states = |is: fn(RateKey) -> bool| rates.rates.iter().any(|(key, _)| is(key));
+        if states(RateKey::is_fee) && !states(|key| !key.is_fee()) {
+            return;
+        }
+        let free = "is missing; a model that is free, or has none, says \"0\"";
+        if rates.stated(Kind::Input).is_none() {
+            self.refuse(&format!("{path}.input"), free);
+        }
+        if !states(|key| key.is_output() && key != RateKey::Reasoning) {
+            self.refuse(&format!("{path}.output"), free);
+        }
+    }
+
+    fn tiers(&mut self, path: &str, outside: &RateMap, tiers: &[Tier]) {
         let mut before: Option<&Tier> = None;
-        for tier in &rates.tiers {
+        for tier in tiers {
             let path = format!("{path}.tiers[{}]", tier.above);
             if before.is_some_and(|before| before.above >= tier.above) {
                 self.refuse(&path, "does not come after the one before: tiers ascend by `above`");
             }
             before = Some(tier);
-            for kind in Kind::ALL {
-                if rates.stated(kind).is_some() && tier.stated(kind).is_none() {
-                    let message = "is missing: outside the tier it has a rate of its own, state it here too";
-                    self.refuse(&format!("{path}.{}", kind.name()), message);
+            for (key, _) in tier.rates.iter() {
+                if tier.marginal && !key.is_prompt() {
+                    let message = "is no rate of the prompt: a marginal tier is for a part of the prompt only";
+                    self.refuse(&format!("{path}.{}", key.name()), message);
                 }
             }
-            self.slips(&path, &|kind| tier.stated(kind));
+            for (key, _) in outside.iter().filter(|(key, _)| !key.is_fee() && (key.is_prompt() || !tier.marginal)) {
+                if tier.rates.get(key).is_none() {
+                    let message = "is missing: outside the tier it has a rate of its own, state it here too";
+                    self.refuse(&format!("{path}.{}", key.name()), message);
+                }
+            }
+            self.slips(&path, &tier.rates);
+        }
+    }
+
+    fn variants(&mut self, path: &str, rates: &Rates) {
+        let mut seen: Vec<&Variant> = Vec::new();
+        for variant in &rates.variants {
+            let when = serde_json::to_string(&variant.when).unwrap_or_default();
+            let path = format!("{path}.variants[{}]", when.trim_matches(['{', '}']).replace('"', ""));
+            if variant.when.is_empty() {
+                self.refuse(&path, "would always hold: say when, such as { service_tier: batch }");
+            }
+            if seen.iter().any(|earlier| earlier.when == variant.when) {
+                self.refuse(&path, "is there twice");
+            }
+            seen.push(variant);
+            match (variant.multiplier.is_some(), variant.rates.is_empty() && variant.tiers.is_empty()) {
+                (true, false) => self.refuse(&path, "has rates and a multiplier: write one of them"),
+                (false, true) => self.refuse(&path, "changes nothing: write rates or a multiplier"),
+                _ => {}
+            }
+            if variant.multiplier.is_some_and(|factor| factor.decimals() > MULTIPLIER_DECIMALS) {
+                let message = format!("has more than {MULTIPLIER_DECIMALS} decimals: products would not stay exact");
+                self.refuse(&format!("{path}.multiplier"), message);
+            }
+            if variant.tiers.iter().any(|tier| tier.marginal) {
+                self.refuse(&path, "has a marginal tier: these are for the usual terms only");
+            }
+            self.tiers(&path, &variant.rates, &variant.tiers);
+            self.slips(&path, &variant.rates);
         }
     }
 
     /// Rates that are likelier a slip of the pen than a price.
-    fn slips(&mut self, path: &str, stated: &dyn Fn(Kind) -> Option<Rate>) {
-        for kind in Kind::ALL {
-            let Some(rate) = stated(kind) else { continue };
-            let path = format!("{path}.{}", kind.name());
-            if rate.0 > DEAREST_USD.saturating_mul(USD) {
-                self.refuse(&path, format!("{rate} USD per 10⁶ tokens is likelier a unit slip: above {DEAREST_USD}"));
+    fn slips(&mut self, path: &str, stated: &RateMap) {
+        for (key, rate) in stated.iter() {
+            let path = format!("{path}.{}", key.name());
+            let (dearest, units) = if key.is_fee() { (DEAREST_FEE_USD, "units") } else { (DEAREST_USD, "tokens") };
+            if rate.0 > dearest.saturating_mul(USD) {
+                self.refuse(&path, format!("{rate} USD per 10⁶ {units} is likelier a unit slip: above {dearest}"));
             }
             if rate > Rate(0) && rate < CHEAPEST {
-                self.refuse(&path, format!("{rate} USD per 10⁶ tokens is likelier a rate per token: below {CHEAPEST}"));
+                self.refuse(
+                    &path,
+                    format!("{rate} USD per 10⁶ {units} is likelier a rate per token: below {CHEAPEST}"),
+                );
             }
         }
-        let Some(input) = stated(Kind::Input).filter(|rate| rate.0 > 0) else { return };
+        let stated = |kind| stated.get(RateKey::Of(kind)).filter(|rate| rate.0 > 0);
+        let Some(input) = stated(Kind::Input) else { return };
         let far = |a: Rate, b: Rate| a.0.checked_div(WIDEST_RATIO).is_some_and(|least| b.0 < least);
         for kind in [Kind::Output, Kind::CacheWrite5m, Kind::CacheWrite1h] {
             let Some(rate) = stated(kind) else { continue };

@@ -4,8 +4,9 @@
 //!   shorter, the earlier before the later.
 //! - A factor is multiplied out when policy is compiled. What the filter gets are plain rates.
 
-use super::book::{PriceBook, PriceEntry, Rates};
+use super::book::{PriceBook, PriceEntry};
 use super::rate::{Multiplier, RateError};
+use super::rates::Rates;
 use crate::policy::glob;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -156,36 +157,6 @@ fn entry(claim: Claim<'_>, model: String, name: &str, rates: Vec<Rates>) -> Pric
 /// Sorts exact names first, then patterns, the longest first.
 fn specificity(name: &str) -> (bool, Reverse<usize>) {
     (name.contains('*'), Reverse(name.len()))
-}
-
-impl Rates {
-    /// Every rate, of tiers too, times a factor.
-    ///
-    /// # Errors
-    /// [`RateError::TooLarge`].
-    pub fn scaled(&self, factor: Multiplier) -> Result<Self, RateError> {
-        let mut scaled = self.clone();
-        let tiers = scaled.tiers.iter_mut().flat_map(|tier| {
-            [
-                &mut tier.input,
-                &mut tier.cache_read,
-                &mut tier.cache_write_5m,
-                &mut tier.cache_write_1h,
-                &mut tier.output,
-            ]
-        });
-        let base = [
-            &mut scaled.input,
-            &mut scaled.cache_read,
-            &mut scaled.cache_write_5m,
-            &mut scaled.cache_write_1h,
-            &mut scaled.output,
-        ];
-        for rate in base.into_iter().chain(tiers).filter_map(Option::as_mut) {
-            *rate = rate.scaled(factor)?;
-        }
-        Ok(scaled)
-    }
 }
 
 /// Whether some text fits both patterns.

@@ -14,6 +14,44 @@ pub struct Rate(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Multiplier(u64);
 
+/// A product of [`Multiplier`]s, exact: `digits × 10⁻ˢᶜᵃˡᵉ`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Factor {
+    /// Its digits.
+    pub digits: u128,
+    /// How many of them are decimals.
+    pub scale: u32,
+}
+
+/// A span of the day, UTC: from a minute on, until another, which is not in it. It may go past midnight. Written
+/// `01:00-04:00`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hours {
+    from_minute: u16,
+    until_minute: u16,
+}
+
+/// A day of the week, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "authoring", derive(schemars::JsonSchema))]
+pub enum Weekday {
+    /// Monday.
+    Mon,
+    /// Tuesday.
+    Tue,
+    /// Wednesday.
+    Wed,
+    /// Thursday.
+    Thu,
+    /// Friday.
+    Fri,
+    /// Saturday.
+    Sat,
+    /// Sunday.
+    Sun,
+}
+
 /// A day of the calendar, 1970 or later; it begins at midnight UTC. Written `2026-05-01`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date {
@@ -32,6 +70,9 @@ pub enum RateError {
     /// No day of the calendar from 1970 on.
     #[error("`{0}` is not a day such as 2026-05-01")]
     NotDay(String),
+    /// No span of the day.
+    #[error("`{0}` is not a span of the day such as 01:00-04:00")]
+    NotHours(String),
     /// A scaled rate above what 64 bits hold.
     #[error("{rate} × {factor} does not fit")]
     TooLarge {
@@ -44,6 +85,8 @@ pub enum RateError {
 
 /// Parts of a whole in a [`Multiplier`].
 const ONE: u64 = 1_000_000_000;
+/// Decimals of a [`Multiplier`] at most.
+const DECIMALS: u32 = 9;
 
 impl Rate {
     /// Reads USD per 10⁶ units, such as `"3.00"`; at most nine decimals.
@@ -73,12 +116,86 @@ impl Multiplier {
     /// Leaves a rate as it is.
     pub const ONE: Self = Self(ONE);
 
+    /// How many decimals it has that are not 0 at the end.
+    #[must_use]
+    pub fn decimals(self) -> u32 {
+        (0..DECIMALS)
+            .rev()
+            .find(|at| !self.0.is_multiple_of(10_u64.pow(DECIMALS.saturating_sub(*at))))
+            .map_or(0, |at| at.saturating_add(1))
+    }
+
     /// Reads a factor such as `"0.85"` or `"1.1"`; at most nine decimals.
     ///
     /// # Errors
     /// [`RateError::Decimal`].
     pub fn from_decimal(text: &str) -> Result<Self, RateError> {
         Ok(Self(NanoUsd::from_decimal(text)?.0))
+    }
+}
+
+impl Factor {
+    /// Leaves a rate as it is.
+    pub const ONE: Self = Self { digits: 1, scale: 0 };
+
+    /// This times another; `None` when it has more digits than fit.
+    #[must_use]
+    pub fn times(self, other: Multiplier) -> Option<Self> {
+        if other == Multiplier::ONE {
+            return Some(self);
+        }
+        let scale = other.decimals();
+        let digits = other.0.checked_div(10_u64.checked_pow(DECIMALS.checked_sub(scale)?)?)?;
+        let digits = self.digits.checked_mul(u128::from(digits))?;
+        Some(Self { digits, scale: self.scale.checked_add(scale)? })
+    }
+}
+
+const MINUTES_A_DAY: u16 = 1_440;
+
+impl Hours {
+    /// Reads `01:00-04:00`. `24:00` may end a span.
+    ///
+    /// # Errors
+    /// [`RateError::NotHours`].
+    pub fn parse(text: &str) -> Result<Self, RateError> {
+        let minute = |part: &str| -> Option<u16> {
+            let (hour, minute) = part.split_once(':')?;
+            let two = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+            if !two(hour) || !two(minute) {
+                return None;
+            }
+            let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+            let all = hour.checked_mul(60)?.checked_add(minute)?;
+            (minute < 60 && all <= MINUTES_A_DAY).then_some(all)
+        };
+        let span = text.split_once('-').and_then(|(from, until)| Some((minute(from)?, minute(until)?)));
+        match span {
+            Some((from_minute, until_minute)) if from_minute < MINUTES_A_DAY && from_minute != until_minute => {
+                Ok(Self { from_minute, until_minute })
+            }
+            _ => Err(RateError::NotHours(text.to_owned())),
+        }
+    }
+
+    /// Whether a moment (milliseconds since 1970) lies in it.
+    #[must_use]
+    pub fn hold(self, at_ms: u64) -> bool {
+        let minute = at_ms.checked_div(60_000).and_then(|m| m.checked_rem(u64::from(MINUTES_A_DAY))).unwrap_or(0);
+        let (from, until) = (u64::from(self.from_minute), u64::from(self.until_minute));
+        if from < until { from <= minute && minute < until } else { from <= minute || minute < until }
+    }
+}
+
+impl Weekday {
+    const FROM_MONDAY: [Self; 7] = [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
+
+    /// The day of a moment, milliseconds since 1970. That year began on a Thursday.
+    #[must_use]
+    pub fn of(at_ms: u64) -> Self {
+        let day = at_ms.checked_div(86_400_000).and_then(|days| days.checked_add(3)?.checked_rem(7));
+        let at = day.and_then(|day| usize::try_from(day).ok()).unwrap_or(0);
+        Self::FROM_MONDAY.get(at).copied().unwrap_or(Self::Mon)
     }
 }
 
@@ -149,6 +266,14 @@ impl fmt::Display for Multiplier {
     }
 }
 
+impl fmt::Display for Hours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |minute: u16| (minute.checked_div(60).unwrap_or(0), minute.checked_rem(60).unwrap_or(0));
+        let (from, until) = (part(self.from_minute), part(self.until_minute));
+        write!(f, "{:02}:{:02}-{:02}:{:02}", from.0, from.1, until.0, until.1)
+    }
+}
+
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
@@ -200,9 +325,9 @@ macro_rules! as_text {
 as_text!(
     Rate,
     Rate::from_decimal,
-    "USD per 10⁶ tokens as a text in quotes, such as \"3.00\"",
+    "USD per 10⁶ units as a text in quotes, such as \"3.00\"",
     r"^[0-9]+(\.[0-9]{1,9})?$",
-    "USD per 10⁶ tokens, in quotes: \"3.00\""
+    "USD per 10⁶ units, in quotes: \"3.00\""
 );
 as_text!(
     Multiplier,
@@ -210,6 +335,13 @@ as_text!(
     "a factor as a text in quotes, such as \"0.85\"",
     r"^[0-9]+(\.[0-9]{1,9})?$",
     "A factor, in quotes: \"0.85\""
+);
+as_text!(
+    Hours,
+    Hours::parse,
+    "a span of the day such as \"01:00-04:00\"",
+    r"^[0-9]{2}:[0-9]{2}-[0-9]{2}:[0-9]{2}$",
+    "A span of the day, UTC, the end not in it: \"01:00-04:00\""
 );
 as_text!(Date, Date::parse, "a day such as 2026-05-01", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "A day, UTC: 2026-05-01");
 
@@ -261,6 +393,58 @@ mod tests {
             let scaled = Rate(rate).scaled(Multiplier::from_decimal(factor).unwrap());
             assert_eq!(scaled.ok(), want.map(Rate), "{rate} × {factor}");
         }
+    }
+
+    #[test]
+    fn a_product_of_factors_keeps_every_digit() {
+        let product = |texts: &[&str]| {
+            let factors = texts.iter().map(|text| Multiplier::from_decimal(text).unwrap());
+            factors.into_iter().try_fold(Factor::ONE, |product, factor| product.times(factor))
+        };
+        assert_eq!(product(&[]), Some(Factor::ONE));
+        assert_eq!(product(&["1", "1.0"]), Some(Factor::ONE));
+        assert_eq!(product(&["0.5", "1.1"]), Some(Factor { digits: 55, scale: 2 }));
+        assert_eq!(product(&["2"]), Some(Factor { digits: 2, scale: 0 }));
+        assert_eq!(product(&["0.000000001"; 4]), Some(Factor { digits: 1, scale: 36 }));
+        assert_eq!(product(&["0"]), Some(Factor { digits: 0, scale: 0 }));
+        assert_eq!(product(&["1.000000001"; 5]), None);
+    }
+
+    #[test]
+    fn a_span_of_the_day_may_go_past_midnight() {
+        let at = |hour: u64, minute: u64| 1_795_392_000_000 + (hour * 60 + minute) * 60_000;
+        let cases = [
+            ("01:00-04:00", (1, 0), true),
+            ("01:00-04:00", (0, 59), false),
+            ("01:00-04:00", (3, 59), true),
+            ("01:00-04:00", (4, 0), false),
+            ("16:30-00:30", (16, 30), true),
+            ("16:30-00:30", (0, 29), true),
+            ("16:30-00:30", (0, 30), false),
+            ("12:00-24:00", (23, 59), true),
+            ("12:00-24:00", (0, 0), false),
+        ];
+        for (text, (hour, minute), want) in cases {
+            let hours = Hours::parse(text).unwrap();
+            assert_eq!(hours.hold(at(hour, minute)), want, "{text} at {hour}:{minute}");
+            assert_eq!(hours.to_string(), text);
+        }
+        for text in
+            ["", "1:00-2:00", "01:00", "24:00-01:00", "01:60-02:00", "01:00-25:00", "05:00-05:00", "+1:00-02:00"]
+        {
+            assert_eq!(Hours::parse(text), Err(RateError::NotHours(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_day_of_the_week_is_that_of_utc() {
+        // 2026-11-23 is a Monday.
+        let monday = 1_795_392_000_000;
+        for (day, want) in Weekday::FROM_MONDAY.into_iter().enumerate() {
+            let begin = monday + day as u64 * 86_400_000;
+            assert_eq!((Weekday::of(begin), Weekday::of(begin + 86_399_999)), (want, want));
+        }
+        assert_eq!(Weekday::of(0), Weekday::Thu);
     }
 
     #[test]

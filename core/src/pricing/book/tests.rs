@@ -1,4 +1,6 @@
 use super::*;
+use crate::pricing::Rate;
+use crate::usage::Kind;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -62,6 +64,20 @@ fn rates_change_at_midnight_utc() {
     for (at, want) in cases {
         let found = book.find("p", "m", at).map(|price| price.rates.from.to_string());
         assert_eq!(found.as_deref(), want, "{at}");
+    }
+}
+
+#[test]
+fn rates_that_ended_are_no_price_until_others_begin() {
+    let mut ended = entry("m", &[], &["2026-01-01", "2026-06-01"]);
+    ended.rates[0].until = Some(Date::parse("2026-03-01").unwrap());
+    let book = PriceBook::from_entries(vec![ended, entry("wide", &["m*"], &["2025-01-01"])]);
+    let cases = [("2026-02-28", Some("2026-01-01")), ("2026-03-01", None), ("2026-06-01", Some("2026-06-01"))];
+    for (at, want) in cases {
+        let found = book.find("p", "m", day(at)).map(|price| price.rates.from.to_string());
+        assert_eq!(found.as_deref(), want, "{at}");
+        let part = PriceBook::new(String::new(), book.subset(&["p"], day(at)));
+        assert_eq!(part.find("p", "m", day(at)).map(|price| price.rates.from.to_string()).as_deref(), want, "{at}");
     }
 }
 

@@ -118,6 +118,70 @@ fn tiers_ascend() {
 }
 
 #[test]
+fn a_slip_in_a_variant_is_reported_with_its_place() {
+    let with = |variants: Value| model(move |m| m["rates"][1]["variants"] = variants.clone());
+    let batch = json!({"service_tier": "batch"});
+    let cases = [
+        (json!([{"when": batch, "multiplier": "0.5"}]), None),
+        (json!([{"when": batch, "input": "1"}]), None),
+        (json!([{"when": {}, "multiplier": "0.5"}]), Some("variants[]: would always hold")),
+        (json!([{"when": batch}]), Some("variants[service_tier:batch]: changes nothing")),
+        (json!([{"when": batch, "multiplier": "0.5", "input": "1"}]), Some("has rates and a multiplier")),
+        (json!([{"when": batch, "multiplier": "0.50001"}]), Some("multiplier: has more than 4 decimals")),
+        (
+            json!([{"when": batch, "multiplier": "0.5"}, {"when": batch, "multiplier": "0.4"}]),
+            Some("variants[service_tier:batch]: is there twice"),
+        ),
+        (json!([{"when": batch, "input": "1", "output": "900"}]), Some("output: 900.00 beside an input of 1.00")),
+        (
+            json!([{"when": batch, "input": "1", "cache_read": "0.1", "tiers": [{"above": 9, "input": "2"}]}]),
+            Some("tiers[9].cache_read: is missing"),
+        ),
+        (
+            json!([{"when": batch, "input": "1", "tiers": [{"above": 9, "marginal": true, "input": "2"}]}]),
+            Some("has a marginal tier"),
+        ),
+    ];
+    for (variants, want) in cases {
+        let found = problems(json!([with(variants.clone())]));
+        match want {
+            None => assert_eq!(found, Vec::<String>::new(), "{variants}"),
+            Some(want) => assert!(found.len() == 1 && found[0].contains(want), "{variants}: {found:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_model_is_paid_for_by_tokens_or_by_fees() {
+    let rated = |rates: Value| problems(json!([model(|m| m["rates"] = json!([rates]))]));
+    let sound = [
+        json!({"from": "2026-01-01", "images": "40000"}),
+        json!({"from": "2026-01-01", "seconds": "100", "minimum": "0.001"}),
+        json!({"from": "2026-01-01", "input": "0.02", "output": "0"}),
+        json!({"from": "2026-01-01", "input": "5", "output_image": "40"}),
+        json!({"from": "2026-01-01", "input": "1", "output": "2", "web_searches": "10000", "reasoning": "3"}),
+    ];
+    for rates in sound {
+        assert_eq!(rated(rates.clone()), Vec::<String>::new(), "{rates}");
+    }
+    let slips = [
+        (json!({"from": "2026-01-01", "images": "40000", "output": "1"}), "input: is missing"),
+        (json!({"from": "2026-01-01", "input": "1", "reasoning": "3"}), "output: is missing"),
+        (json!({"from": "2026-01-01", "images": "40000000"}), "images: 40000000.00 USD per 10⁶ units"),
+        (json!({"from": "2026-01-01", "until": "2026-01-01", "images": "1"}), "until: is not after 2026-01-01"),
+        (
+            json!({"from": "2026-01-01", "input": "1", "output": "2",
+                   "tiers": [{"above": 9, "marginal": true, "input": "2", "output": "3"}]}),
+            "output: is no rate of the prompt",
+        ),
+    ];
+    for (rates, want) in slips {
+        let found = rated(rates.clone());
+        assert!(found.len() == 1 && found[0].contains(want), "{rates}: {found:?}");
+    }
+}
+
+#[test]
 fn a_free_model_is_no_slip() {
     let free = model(|m| m["rates"] = json!([{"from": "2026-01-01", "input": "0", "output": "0"}]));
     assert_eq!(problems(json!([free])), Vec::<String>::new());

@@ -65,11 +65,33 @@ fn a_factor_multiplies_history_tiers_and_all_names() {
     }
     let price = find(&book, "gpt-a", "2026-07-01").unwrap();
     let tier = price.rates.tier(101);
-    let long: Vec<_> = Kind::ALL.iter().map(|kind| price.rates.rate(*kind, tier).unwrap().to_string()).collect();
-    assert_eq!(long, ["6.80", "0.34", "6.80", "6.80", "34.00"]);
+    let long: Vec<_> = Kind::ALL.iter().filter_map(|kind| Some(price.rates.rate(*kind, tier)?.to_string())).collect();
+    let prompt = ["6.80", "0.34", "6.80", "6.80", "6.80", "6.80", "6.80", "0.34", "0.34"];
+    assert_eq!(long, [&prompt[..], &["34.00"; 4]].concat());
     let note = price.entry.source.as_ref().unwrap().note.clone();
     assert_eq!(note.as_deref(), Some("listed rates × 0.85, by PriceOverride `deal`"));
     assert_ne!(book.version(), listed().version());
+}
+
+#[test]
+fn a_factor_multiplies_the_rates_of_variants_and_leaves_their_factors() {
+    let rates: Rates = serde_json::from_value(json!({
+        "from": "2026-01-01", "input": "4", "output": "10", "web_searches": "10000", "minimum": "0.01",
+        "variants": [
+            {"when": {"service_tier": "priority"}, "input": "8", "tiers": [{"above": 9, "input": "16"}]},
+            {"when": {"geo": "us"}, "multiplier": "1.1"},
+        ],
+    }))
+    .unwrap();
+    let scaled = rates.scaled(Multiplier::from_decimal("0.5").unwrap()).unwrap();
+    let want = json!({
+        "from": "2026-01-01", "input": "2.00", "output": "5.00", "web_searches": "5000.00", "minimum": "0.005",
+        "variants": [
+            {"when": {"service_tier": "priority"}, "input": "4.00", "tiers": [{"above": 9, "input": "8.00"}]},
+            {"when": {"geo": "us"}, "multiplier": "1.10"},
+        ],
+    });
+    assert_eq!(serde_json::to_value(&scaled).unwrap(), want);
 }
 
 #[test]
@@ -95,7 +117,10 @@ fn the_most_specific_override_decides_whatever_it_does() {
     ];
     for (model, name, input) in cases {
         let price = find(&book, model, "2026-07-01").unwrap();
-        assert_eq!((price.entry_name().as_str(), price.rates.input.unwrap().to_string().as_str()), (name, input));
+        assert_eq!(
+            (price.entry_name().as_str(), price.rates.stated(Kind::Input).unwrap().to_string().as_str()),
+            (name, input)
+        );
     }
     assert_eq!(book.find("main", "gpt-c", at("2026-07-01")), None, "a factor makes no price where there is none");
 }
