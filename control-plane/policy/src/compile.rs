@@ -142,7 +142,8 @@ pub fn compile(
         budgets,
         ..FilterConfig::default()
     };
-    filter.version = version(&filter, &providers);
+    let thresholds = written.budgets.iter().map(|it| (it.name.clone(), thresholds(&it.spec))).collect();
+    filter.version = version(&filter, &providers, &thresholds);
     // The filter compiles with this very code: what passes here is not refused there.
     if let Err(errors) = Policy::compile(filter.clone()) {
         let file = |error: String| Problem {
@@ -155,17 +156,22 @@ pub fn compile(
         };
         return Err(errors.into_iter().map(|error| file(error.to_string())).collect());
     }
-    let thresholds = written.budgets.iter().map(|it| (it.name.clone(), thresholds(&it.spec))).collect();
     Ok(Compiled { filter, providers, thresholds, book: Arc::new(book), next_change_ms, warnings })
 }
 
-/// Content hash of what decides and where it goes; twelve hexadecimal digits.
-fn version(filter: &FilterConfig, providers: &[ProviderTarget]) -> String {
+/// Content hash of all that is in force: what decides, where it goes and with which credential, when a budget is shown
+/// as crossed; twelve hexadecimal digits.
+fn version(filter: &FilterConfig, providers: &[ProviderTarget], thresholds: &BTreeMap<String, Vec<u32>>) -> String {
     let mut hash = Sha256::new();
     hash.update(serde_json::to_vec(filter).unwrap_or_default());
     for it in providers {
-        hash.update(format!("{} {} {} {} {}", it.name, it.tls, it.host, it.port, it.path_prefix));
+        let ProviderTarget { name, tls, host, port, path_prefix, credential, wants_credential, timeout } = it;
+        hash.update(format!("{name} {tls} {host} {port} {path_prefix} {wants_credential} {timeout:?} "));
+        // A rotated credential is a change like any other. The hash of a long random secret does not give it away.
+        let credential = credential.as_ref().map(|it| (it.header.as_str(), it.value.as_str()));
+        hash.update(serde_json::to_vec(&credential).unwrap_or_default());
     }
+    hash.update(serde_json::to_vec(thresholds).unwrap_or_default());
     hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
