@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use purser::{demo, now_ms, serve, text, up};
 use purser_ledger::Ledger;
-use purser_policy::{Severity, compile, read, shipped_book};
+use purser_policy::{Severity, load, shipped_book};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -136,12 +136,8 @@ async fn run(command: Command) -> Result<ExitCode> {
 
 fn check(folder: &std::path::Path) -> Result<ExitCode> {
     let book = shipped_book()?;
-    let result = read(folder).and_then(|written| {
-        let documents = written.documents.len();
-        compile(&written, &book, &[], jiff::Timestamp::now()).map(|compiled| (documents, compiled))
-    });
-    let (problems, documents) = match result {
-        Ok((documents, compiled)) => (compiled.warnings, Some(documents)),
+    let (problems, documents) = match load(folder, &book, &[], jiff::Timestamp::now()) {
+        Ok((written, compiled)) => (compiled.warnings, Some(written.documents.len())),
         Err(problems) => (problems, None),
     };
     for problem in &problems {

@@ -1,6 +1,6 @@
 //! From what was written to what the filter and Envoy get.
 
-use crate::read::{Placed, Problem, Written, nearest};
+use crate::read::{Placed, Problem, Written, nearest, read};
 use crate::spec::{self, CredentialSource, Enforcement, Unidentified};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -18,6 +18,7 @@ use purser_core::pricing::overrides::{Change, Override};
 use purser_core::pricing::rate::Multiplier;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +76,26 @@ impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Credential({}: …)", self.header)
     }
+}
+
+/// Reads and compiles a folder.
+///
+/// # Errors
+/// Every problem found, by file and line.
+pub fn load(
+    folder: &Path,
+    book: &PriceBook,
+    keys: &[KeyConfig],
+    now: Timestamp,
+) -> Result<(Written, Compiled), Vec<Problem>> {
+    let (written, mut problems) = read(folder);
+    match compile(&written, book, keys, now) {
+        Ok(compiled) if problems.is_empty() => return Ok((written, compiled)),
+        Ok(_) => {}
+        Err(more) => problems.extend(more),
+    }
+    problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    Err(problems)
 }
 
 /// Compiles what was written.
@@ -183,14 +204,15 @@ fn references(written: &Written, providers: &[&str], problems: &mut Vec<Problem>
         );
         (format!("no Provider `{name}`"), fix)
     };
+    let known = |name: &str| providers.contains(&name) || written.partial;
     for it in &written.models {
-        if !providers.contains(&it.spec.provider.as_str()) {
+        if !known(&it.spec.provider) {
             let (message, fix) = no_provider(&it.spec.provider);
             problems.push(it.problem("spec.provider", message, fix));
         }
     }
     for it in &written.overrides {
-        if !providers.contains(&it.spec.provider.as_str()) {
+        if !known(&it.spec.provider) {
             let (message, fix) = no_provider(&it.spec.provider);
             problems.push(it.problem("spec.provider", message, fix));
         }

@@ -3,8 +3,8 @@
 //! A folder that does not compile leaves the last good policy in force; its problems are kept for all to see. Keys and
 //! budget periods go on changing under that policy: a revoked key must not wait until someone has mended a file.
 
-use crate::compile::{Compiled, compile};
-use crate::read::{DocumentRef, Problem, Severity, Written, read};
+use crate::compile::{Compiled, compile, load};
+use crate::read::{DocumentRef, Problem, Severity, Written};
 use jiff::Timestamp;
 use notify::{RecursiveMode, Watcher as _};
 use purser_core::config::KeyConfig;
@@ -39,11 +39,8 @@ pub struct PolicyState {
 impl PolicyState {
     /// The state after reading the folder once more.
     fn next(&self, book: &PriceBook, keys: &[KeyConfig], now: Timestamp) -> Self {
-        let result = read(&self.directory).and_then(|written| {
-            let compiled = compile(&written, book, keys, now)?;
-            Ok(self.with(Arc::new(written), compiled, now))
-        });
-        result.unwrap_or_else(|problems| {
+        let loaded = load(&self.directory, book, keys, now);
+        loaded.map(|(written, compiled)| self.with(Arc::new(written), compiled, now)).unwrap_or_else(|problems| {
             let last = self.good.as_ref().and_then(|_| compile(&self.written, book, keys, now).ok());
             let state = last.map_or_else(|| self.clone(), |compiled| self.with(self.written.clone(), compiled, now));
             Self { problems, ..state }
