@@ -216,19 +216,16 @@ impl World {
     /// # Errors
     /// When it does not start.
     pub async fn start_control_plane(&mut self) -> Result<()> {
-        let filter = filter()?;
+        let path = |name: &str| self.folder.path().join(name);
+        let config = json!({
+            "http": self.http, "proxies": self.proxies, "gateway": format!("127.0.0.1:{}", self.gateway),
+            "policies": path("policies"), "data": path("data"), "accessLog": path("access.log"), "filter": filter()?,
+        });
+        // YAML has JSON in it.
+        std::fs::write(path("purser.yaml"), config.to_string())?;
         let child = purser()?
-            .arg("serve")
-            .args(["--http", &self.http.to_string(), "--proxies", &self.proxies.to_string()])
-            .args(["--gateway", &format!("127.0.0.1:{}", self.gateway)])
-            .arg("--policies")
-            .arg(self.folder.path().join("policies"))
-            .arg("--data")
-            .arg(self.folder.path().join("data"))
-            .arg("--access-log")
-            .arg(self.folder.path().join("access.log"))
-            .arg("--filter")
-            .arg(filter)
+            .args(["serve", "--config"])
+            .arg(path("purser.yaml"))
             .stdout(self.log("control-plane.log")?)
             .stderr(self.log("control-plane.log")?)
             .spawn()?;
@@ -255,6 +252,7 @@ impl World {
     fn start_envoy(&mut self, index: usize) -> Result<()> {
         let output = purser()?
             .args(["bootstrap", "--node", &format!("envoy-{index}"), "--control-plane", &self.proxies.to_string()])
+            .args(["--metadata", "WORKLOAD_NAME=checkout"])
             .args(if index % 2 == 1 { &["--delta"][..] } else { &[] })
             .output()?;
         let config = self.folder.path().join(format!("envoy-{index}.json"));

@@ -11,7 +11,7 @@ const POLICY: &str = r#"
 apiVersion: purser.dev/v1alpha1
 kind: Identity
 metadata: { name: callers }
-spec: { trust: [key, header] }
+spec: { trust: [key, workload, header] }
 ---
 apiVersion: purser.dev/v1alpha1
 kind: Budget
@@ -67,8 +67,14 @@ async fn every_exchange_is_recorded_as_the_provider_knows_it() {
     ];
     for (path, body, trouble) in &cases {
         let path = path.trim_start_matches("/openai");
-        let answer =
-            world.post(path, body).header("x-purser-team", "ml").header("x-stand-in", *trouble).send().await.unwrap();
+        let answer = world
+            .post(path, body)
+            .header("x-purser-team", "ml")
+            .header("x-purser-workload", "spoofed")
+            .header("x-stand-in", *trouble)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 200, "{path} {trouble}\n{}", world.logs());
         let bytes = answer.bytes().await.unwrap();
         if !trouble.contains("gzip") {
@@ -98,6 +104,11 @@ async fn every_exchange_is_recorded_as_the_provider_knows_it() {
         let cost: u64 = want.iter().zip(rates).map(|(tokens, rate)| tokens * rate).sum();
         assert_eq!(record["cost"]["nano_usd"], cost, "{model} {trouble}: {record}");
         assert_eq!(record["labels"]["team"], json!({"value": "ml", "source": "header"}));
+        let workload = json!({"value": "checkout", "source": "workload"});
+        assert_eq!(
+            record["labels"]["workload"], workload,
+            "from the proxy's node metadata, and no header says otherwise"
+        );
         assert_eq!(record["outcome"], "complete");
         // What reached the provider: its own credential, and nothing of ours.
         let headers = &truth.headers;
@@ -218,6 +229,71 @@ async fn a_change_of_policy_cuts_no_stream_and_a_bad_file_changes_nothing() {
     let policy = policy.await.unwrap();
     assert_eq!((&policy["problems"][0]["file"], &policy["problems"][0]["line"]), (&json!("broken.yaml"), &json!(1)));
     assert_eq!(ask().await.unwrap().status(), 403, "the last good policy is in force");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_asks_for_no_more_output_than_its_budget_has() {
+    let policy = "apiVersion: purser.dev/v1alpha1\nkind: Budget\nmetadata: { name: small }\n\
+        spec: { amount: \"0.0002\", period: month, clamp: true, defaultMaxTokens: 30 }\n";
+    let world = World::start(policy, 1).await.unwrap();
+    let question = json!([{"role": "user", "content": "How much?"}]);
+    let cases = [
+        ("says nothing", json!({"model": "gpt-5-mini", "messages": question}), 30..=30),
+        ("says less", json!({"model": "gpt-5-mini", "max_completion_tokens": 20, "messages": question}), 20..=20),
+        // The whole amount buys a hundred tokens of this model, and half of them were bought above.
+        ("says more", json!({"model": "gpt-5-mini", "max_completion_tokens": 999, "messages": question}), 16..=49),
+    ];
+    for (case, body, capped) in &cases {
+        let answer = world.post("/v1/chat/completions", body).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{case}: {}", answer.text().await.unwrap());
+        answer.bytes().await.unwrap();
+        let sent: Value = serde_json::from_str(&world.stand_in.ledger().entries().last().unwrap().body).unwrap();
+        let asked = sent["max_completion_tokens"].as_u64().or(sent["max_tokens"].as_u64()).unwrap();
+        assert!(capped.contains(&asked), "{case}: {sent}");
+        assert_eq!(sent["messages"], question, "{case}: the rest is as it was");
+    }
+    let rows = world.records(cases.len()).await.unwrap();
+    let spent: u64 = rows.iter().filter_map(|row| row["nano_usd"].as_u64()).sum();
+    assert!(spent <= 200_000, "{spent}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_control_plane_the_policy_decides() {
+    let budget = |name: &str, rest: &str| {
+        format!(
+            "apiVersion: purser.dev/v1alpha1\nkind: Budget\nmetadata: {{ name: {name} }}\nspec: {{ selector: {{ labels: \
+             {{ team: [{name}] }} }}, amount: \"1.00\", period: month{rest} }}\n"
+        )
+    };
+    let policy = format!("{}---\n{}", budget("strict", ""), budget("lenient", ", onUnavailable: open"));
+    let mut world = World::start(&policy, 1).await.unwrap();
+    world.kill_control_plane();
+    let ask = |world: &World, team: &str| {
+        world.post("/v1/chat/completions", &chat(false)).header("x-purser-team", team).send()
+    };
+    let began = std::time::Instant::now();
+    let (strict, lenient) = (ask(&world, "strict").await.unwrap(), ask(&world, "lenient").await.unwrap());
+    assert!(began.elapsed().as_secs() < 10, "neither waits for long");
+    assert_eq!(strict.status(), 503);
+    assert_eq!(strict.headers()["x-purser-denied-by"], "Budget/strict");
+    assert!(strict.headers().contains_key("retry-after"));
+    assert_eq!(lenient.status(), 200);
+    assert_eq!(world.stand_in.ledger().len(), 1, "only the one that policy lets through");
+
+    // What was let through is charged once somebody keeps the book again, and both can go on.
+    world.start_control_plane().await.unwrap();
+    until("the strict one passes again", || async {
+        (ask(&world, "strict").await.ok()?.status() == 200).then_some(())
+    })
+    .await
+    .unwrap();
+    until("both are charged", || async {
+        let budgets = world.api("budgets").await.ok()?;
+        let spent = |row: &Value| row["spent_nano_usd"].as_u64() > Some(0);
+        budgets["budgets"].as_array()?.iter().all(spent).then_some(())
+    })
+    .await
+    .unwrap();
 }
 
 /// What is to be seen of an exchange that went wrong.
