@@ -176,6 +176,8 @@ async fn a_warm_lease_calls_nobody() {
     let needed = 2 * WARM as u64 * (100 * OUTPUT + 100 * INPUT);
     until("the lease is warm", || async {
         (0..WARM).map(|_| ask()).collect::<tokio::task::JoinSet<_>>().join_all().await;
+        // What a record waited for is told with it or before it.
+        world.records(world.stand_in.ledger().len()).await.ok()?;
         let budgets = world.api("budgets").await.ok()?;
         (budgets["budgets"][0]["reserved_nano_usd"].as_u64()? >= needed).then_some(())
     })

@@ -3,12 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by it")]
 
-use purser_tests::{Process, free_port, purser, repository, signal, until};
+use purser_tests::{DEADLINE, Process, free_port, purser, repository, signal, until};
 use serde_json::Value;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 struct Up {
@@ -16,6 +17,17 @@ struct Up {
     gateway: u16,
     http: u16,
     said: String,
+}
+
+impl Drop for Up {
+    /// Politely, so that its Envoy ends too.
+    fn drop(&mut self) {
+        let _ = signal("-TERM", self.process.id());
+        let began = Instant::now();
+        while began.elapsed() < DEADLINE && matches!(self.process.ended(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 /// Starts it, and waits for all that it has to say.
