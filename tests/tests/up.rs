@@ -22,7 +22,9 @@ struct Up {
 impl Drop for Up {
     /// Politely, so that its Envoy ends too.
     fn drop(&mut self) {
-        let _ = signal("-TERM", self.process.id());
+        if matches!(self.process.ended(), Ok(None)) {
+            let _ = signal("-TERM", self.process.id());
+        }
         let began = Instant::now();
         while began.elapsed() < DEADLINE && matches!(self.process.ended(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(20));
