@@ -57,6 +57,9 @@ check: tools dashboard ## Format and lints, no warnings
 test-unit: dashboard ## Unit tables, properties and recorded traffic; no Envoy
 	cargo test --locked --workspace --exclude purser-filter --exclude purser-tests
 
+test-core: ## The engine alone, part of test-unit
+	cargo test --locked -p purser-core
+
 test-fuzz: ## Each parser for a few seconds, from the seeds
 	fuzz/smoke.sh 3
 
@@ -77,7 +80,8 @@ test-browser: dashboard ## The dashboard in Chromium, against a running `make ru
 
 overshoot: tools filter dashboard ## What a hard budget lets through under load, as a table
 	cargo build --locked -p purser
-	PURSER_BIN=$(CURDIR)/target/debug/purser cargo test --locked -p purser-tests --test overshoot -- --test-threads 1 --nocapture | grep '|'
+	@printf '| %-34s | %-11s | %-8s | %-7s | %-10s |\n' 'limit: 1 USD' spent answered refused 'cold waits'
+	@PURSER_BIN=$(CURDIR)/target/debug/purser cargo test --locked -p purser-tests --test overshoot -- --test-threads 1 --nocapture | grep -o '|.*|'
 
 ##@ Measure
 bench: bench-core bench-ledger bench-envoy ## What it costs: the engine, the ledger, and an Envoy with the filter against one without
@@ -125,7 +129,7 @@ $(SDK_INSTALLED): tests/sdk/requirements.txt
 ##@ Help
 help: ## List the targets, one line each
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} \
-	  /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run demo build filter dashboard test check test-unit test-fuzz test-wasm test-e2e test-dashboard test-browser overshoot \
+.PHONY: run demo build filter dashboard test check test-unit test-core test-fuzz test-wasm test-e2e test-dashboard test-browser overshoot \
   bench bench-core bench-instructions bench-ledger bench-envoy tools help

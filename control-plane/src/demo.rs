@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// What to drive.
 #[derive(Debug, Clone, clap::Args)]
@@ -72,6 +73,8 @@ pub async fn run(args: Args) -> Result<()> {
         .await
         .with_context(|| format!("no gateway at {gateway}: start `make run` in another terminal"))?;
     println!("driving {gateway} with up to {} requests of {} teams", args.requests, 4);
+    let api = Api { client: client.clone(), dashboard: format!("http://127.0.0.1:{}", args.http_port) };
+    let before = api.requests().await;
 
     let tallies: Arc<Mutex<BTreeMap<&'static str, Tally>>> = Arc::default();
     let next = Arc::new(AtomicUsize::new(0));
@@ -103,35 +106,60 @@ pub async fn run(args: Args) -> Result<()> {
     }
 
     let tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(before) = before {
+        api.wait_for(before.saturating_add(args.requests as u64)).await;
+    }
+    let spent = api.spent_by_team().await.unwrap_or_default();
     let rows = tallies.iter().map(|(team, tally)| {
         let refused: Vec<String> = tally.refused.iter().map(|(by, count)| format!("{count} by {by}")).collect();
         let refused = if refused.is_empty() { "-".to_owned() } else { refused.join(", ") };
-        vec![(*team).to_owned(), tally.answered.to_string(), refused, tally.failed.to_string()]
+        let spent = spent.get(*team).map_or_else(|| "-".to_owned(), |amount| usd(*amount));
+        vec![(*team).to_owned(), tally.answered.to_string(), refused, tally.failed.to_string(), spent]
     });
-    println!("\n{}", table(&["team", "answered", "refused", "failed"], rows));
+    println!("\n{}", table(&["team", "answered", "refused", "failed", "spent in 24 h"], rows));
     for (team, tally) in &tallies {
         if let Some(message) = &tally.first_refusal {
-            println!("{team} was told: {message}");
+            println!("\n{team} was told: {message}");
         }
     }
-    print_spend(&client, args.http_port).await;
+    println!("\nThe spend and the refusals: {}", api.dashboard);
     if tallies.values().all(|tally| tally.answered == 0) {
-        bail!("no request was answered: look at http://127.0.0.1:{} for why", args.http_port);
+        bail!("no request was answered: look at {} for why", api.dashboard);
     }
     Ok(())
 }
 
-async fn print_spend(client: &reqwest::Client, http_port: u16) {
-    let dashboard = format!("http://127.0.0.1:{http_port}");
-    let url = format!("{dashboard}/api/v1/summary");
-    let summary: Option<Value> = match client.get(url).send().await {
-        Ok(answer) => answer.json().await.ok(),
-        Err(_) => None,
-    };
-    if let Some(spend) = summary.as_ref().and_then(|summary| summary.get("spend_nano_usd")).and_then(Value::as_u64) {
-        println!("\nspent in the last 24 hours: {}", usd(NanoUsd(spend)));
+/// What the control plane knows.
+struct Api {
+    client: reqwest::Client,
+    dashboard: String,
+}
+
+impl Api {
+    async fn get(&self, path: &str) -> Option<Value> {
+        self.client.get(format!("{}/api/v1/{path}", self.dashboard)).send().await.ok()?.json().await.ok()
     }
-    println!("the spend and the refusals: {dashboard}");
+
+    /// Requests of the last 24 hours that were reported.
+    async fn requests(&self) -> Option<u64> {
+        self.get("summary").await?.get("requests")?.as_u64()
+    }
+
+    /// Proxies report once a second.
+    async fn wait_for(&self, requests: u64) {
+        for _ in 0..50 {
+            if self.requests().await.is_none_or(|known| known >= requests) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn spent_by_team(&self) -> Option<BTreeMap<String, NanoUsd>> {
+        let top = self.get("top?by=team").await?;
+        let row = |row: &Value| Some((row.get("key")?.as_str()?.to_owned(), NanoUsd(row.get("nano_usd")?.as_u64()?)));
+        Some(top.get("rows")?.as_array()?.iter().filter_map(row).collect())
+    }
 }
 
 fn payer_of(number: usize) -> &'static Payer {

@@ -4,15 +4,16 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use purser::{demo, meter, now_ms, price, serve, text, up};
 use purser_ledger::Ledger;
-use purser_policy::{Severity, compile, read, shipped_book};
+use purser_policy::{Severity, load, shipped_book};
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Spend control for LLM traffic, inside Envoy.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -104,7 +105,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 async fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,purser=info,purser_policy=info,purser_xds=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
     match run(Cli::parse().command).await {
         Ok(code) => code,
         Err(error) => {
@@ -140,21 +142,18 @@ async fn run(command: Command) -> Result<ExitCode> {
 
 fn check(folder: &std::path::Path) -> Result<ExitCode> {
     let book = shipped_book()?;
-    let result = read(folder).and_then(|written| {
-        let documents = written.documents.len();
-        compile(&written, &book, &[], jiff::Timestamp::now()).map(|compiled| (documents, compiled))
-    });
-    let (problems, summary) = match result {
-        Ok((documents, compiled)) => (compiled.warnings, Some(format!("{documents} documents, no error"))),
+    let (problems, documents) = match load(folder, &book, &[], jiff::Timestamp::now()) {
+        Ok((written, compiled)) => (compiled.warnings, Some(written.documents.len())),
         Err(problems) => (problems, None),
     };
     for problem in &problems {
         println!("{problem}");
     }
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-    match summary {
-        Some(summary) => println!("{}: {summary}", folder.display()),
-        None => println!("{}: {errors} problems", folder.display()),
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    match documents {
+        Some(documents) => println!("{}: {}, no error", folder.display(), counted(documents, "document")),
+        None => println!("{}: {}", folder.display(), counted(errors, "error")),
     }
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -105,8 +105,9 @@ pub async fn serve(options: Options, ready: impl FnOnce(Addresses), stop: impl F
     let publisher = tokio::spawn(publish(template.clone(), states.clone(), fleet.clone(), ledger.clone()));
     let ticker = tokio::spawn(tick(fleet.clone()));
 
-    let http = listen(options.http.unwrap_or_else(|| local(9_600)), "--http").await?;
-    let proxies = listen(options.proxies.unwrap_or_else(|| local(9_601)), "--proxies").await?;
+    let http = listen(options.http.unwrap_or_else(|| local(9_600)), "--http, or --http-port of `purser up`").await?;
+    let proxies =
+        listen(options.proxies.unwrap_or_else(|| local(9_601)), "--proxies, or --proxy-port of `purser up`").await?;
     let addresses = Addresses { http: http.local_addr()?, proxies: proxies.local_addr()? };
 
     let api = api::router(api_state(&ledger, &states, &fleet, &template));
@@ -132,10 +133,10 @@ pub async fn serve(options: Options, ready: impl FnOnce(Addresses), stop: impl F
     ended
 }
 
-async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener> {
+async fn listen(address: SocketAddr, flags: &str) -> Result<TcpListener> {
     TcpListener::bind(address)
         .await
-        .with_context(|| format!("{address} cannot be listened on: choose another with {flag}"))
+        .with_context(|| format!("{address} cannot be listened on: choose another with {flags}"))
 }
 
 async fn tick(fleet: Fleet) {

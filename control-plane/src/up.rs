@@ -4,7 +4,7 @@ use crate::serve::{Addresses, Options, serve};
 use anyhow::{Context, Result, bail};
 use purser_stand_in::StandIn;
 use purser_xds::Bootstrap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -13,6 +13,10 @@ use tokio::sync::oneshot;
 
 /// How long Envoy may take until the gateway answers.
 const START: Duration = Duration::from_secs(60);
+/// How long the filter may take to report the last records: it does so once a second.
+const LAST_REPORT: Duration = Duration::from_millis(1_300);
+/// How long Envoy may take to end.
+const END: Duration = Duration::from_secs(5);
 
 /// What to start.
 #[derive(Debug, Clone, clap::Args)]
@@ -53,6 +57,10 @@ fn local(port: u16) -> SocketAddr {
 /// When something cannot be started, or Envoy ends by itself.
 pub async fn run(args: Args) -> Result<()> {
     std::fs::create_dir_all(&args.data).with_context(|| format!("{} cannot be made", args.data.display()))?;
+    // Envoy shares its port with whoever else does: two of them would each get half of the requests.
+    drop(TcpListener::bind(local(args.gateway_port)).with_context(|| {
+        format!("port {} is in use: choose another with --gateway-port or PURSER_GATEWAY_PORT", args.gateway_port)
+    })?);
     let data = std::path::absolute(&args.data)?;
     let stand_in = StandIn::start(local(0)).await.context("the stand-in provider cannot start")?;
     let options = Options {
@@ -97,8 +105,13 @@ pub async fn run(args: Args) -> Result<()> {
         () = interrupted() => Ok(()),
     };
     println!("stopping");
-    let _ = envoy.start_kill();
-    let _ = envoy.wait().await;
+    if outcome.is_ok() {
+        tokio::select! {
+            () = tokio::time::sleep(LAST_REPORT) => {}
+            () = interrupted() => {}
+        }
+    }
+    end_envoy(&mut envoy).await;
     let _ = stop.send(());
     if !control_plane.is_finished() {
         let _ = control_plane.await;
@@ -106,20 +119,34 @@ pub async fn run(args: Args) -> Result<()> {
     outcome
 }
 
-/// Ctrl-C, or a polite kill.
+/// Ctrl-C, a polite kill, or a terminal that was closed.
 pub async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
+    let on = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => {
+                signal.recv().await;
             }
+            Err(_) => std::future::pending().await,
         }
-        Err(_) => {
-            let _ = tokio::signal::ctrl_c().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = on(SignalKind::terminate()) => {}
+        () = on(SignalKind::hangup()) => {}
+    }
+}
+
+/// Asks Envoy to end, so that it writes the rest of its access log; kills it when it does not.
+async fn end_envoy(envoy: &mut Child) {
+    if let Some(pid) = envoy.id() {
+        let asked = Command::new("kill").arg(pid.to_string()).stderr(Stdio::null()).status().await;
+        if asked.is_ok_and(|status| status.success()) && tokio::time::timeout(END, envoy.wait()).await.is_ok() {
+            return;
         }
     }
+    let _ = envoy.start_kill();
+    let _ = envoy.wait().await;
 }
 
 fn start_envoy(args: &Args, data: &Path, addresses: Addresses) -> Result<Child> {
@@ -139,7 +166,8 @@ fn start_envoy(args: &Args, data: &Path, addresses: Addresses) -> Result<Child> 
         .arg(&path)
         .arg("--admin-address-path")
         .arg(data.join("envoy.admin"))
-        .args(["--use-dynamic-base-id", "--log-level", "warning", "--concurrency", &args.concurrency.to_string()])
+        // Hot restarts need shared memory, which would be left behind.
+        .args(["--disable-hot-restart", "--log-level", "warning", "--concurrency", &args.concurrency.to_string()])
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -149,21 +177,23 @@ fn start_envoy(args: &Args, data: &Path, addresses: Addresses) -> Result<Child> 
         .with_context(|| format!("Envoy cannot be started ({}): `make tools` installs it", args.envoy.display()))
 }
 
-/// The gateway is up when it refuses an empty LLM request itself: then the filter has its policy.
+/// The gateway's listener opens when the filter has its policy.
 async fn wait_for_gateway(args: &Args, data: &Path, envoy: &mut Child) -> Result<()> {
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
-    let url = format!("http://127.0.0.1:{}/v1/chat/completions", args.gateway_port);
+    let url = format!("http://127.0.0.1:{}/healthz", args.gateway_port);
     let began = Instant::now();
     loop {
         if let Some(status) = envoy.try_wait()? {
             bail!("Envoy ended ({status}): see {}", data.join("envoy.log").display());
         }
-        let answer = client.post(&url).body("{}").send().await;
-        if answer.is_ok_and(|answer| answer.status() == 400) {
+        if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
             return Ok(());
         }
         if began.elapsed() > START {
-            bail!("the gateway does not answer: see {}", data.join("envoy.log").display());
+            bail!(
+                "the gateway does not answer: see {} and the policy's problems above",
+                data.join("envoy.log").display()
+            );
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -3,6 +3,7 @@
 //! `root` takes the configuration and the ticks, `stream` is one HTTP stream, `vm` is what they share within one
 //! worker's VM, and `host` is the only file that names `proxy_wasm::hostcalls`.
 
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![expect(missing_docs, reason = "the entry point that `main!` makes has none")]
 
 mod host;

@@ -7,7 +7,7 @@ use purser_stand_in::StandIn;
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -24,6 +24,20 @@ impl Process {
     /// When it does not start.
     pub fn start(command: &mut Command) -> Result<Self> {
         Ok(Self(command.spawn()?))
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Whether it ended, and how.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.0.try_wait()?)
     }
 }
 
@@ -46,13 +60,30 @@ fn program(variable: &str, places: &[&str], make: &str) -> Result<PathBuf> {
     found.with_context(|| format!("{variable} is not set and {} is not there: run `make {make}`", places.join(", ")))
 }
 
+/// The control plane and command line.
+///
+/// # Errors
+/// When it was not built.
+pub fn purser() -> Result<Command> {
+    Ok(Command::new(program("PURSER_BIN", &["target/debug/purser", "target/release/purser"], "build")?))
+}
+
+/// Sends a signal, such as `-INT`.
+///
+/// # Errors
+/// When there is no such process.
+pub fn signal(name: &str, pid: u32) -> Result<()> {
+    let status = Command::new("kill").args([name, &pid.to_string()]).status()?;
+    if status.success() { Ok(()) } else { bail!("kill {name}: {status}") }
+}
+
 /// Envoy, to be started beside others on this machine.
 ///
 /// # Errors
 /// When it is not installed.
 pub fn envoy() -> Result<Command> {
     let mut command = Command::new(program("PURSER_ENVOY", &[".tools/envoy/envoy/_bin/envoy"], "tools")?);
-    command.args(["--use-dynamic-base-id", "--log-level", "warning"]);
+    command.args(["--disable-hot-restart", "--log-level", "warning"]);
     Ok(command)
 }
 
@@ -150,13 +181,18 @@ impl World {
         Ok(world)
     }
 
+    /// Where the providers' credential is.
+    pub fn credential_file(&self) -> PathBuf {
+        self.folder.path().join("credential")
+    }
+
     fn providers(&self) -> String {
         let one = |name: &str, api: &str| {
             format!(
                 "apiVersion: purser.dev/v1alpha1\nkind: Provider\nmetadata: {{ name: {name} }}\nspec:\n  endpoint: \"http://{}\"\n  \
                  apis: [{api}]\n  credential: {{ file: \"{}\" }}\n",
                 self.stand_in.addr(),
-                self.folder.path().join("credential").display(),
+                self.credential_file().display(),
             )
         };
         format!("{}---\n{}", one("openai", "openai.chat"), one("anthropic", "anthropic.messages"))
@@ -170,10 +206,6 @@ impl World {
         Ok(std::fs::write(self.folder.path().join("policies").join(name), text)?)
     }
 
-    fn purser() -> Result<Command> {
-        Ok(Command::new(program("PURSER_BIN", &["target/debug/purser", "target/release/purser"], "build")?))
-    }
-
     fn log(&self, name: &str) -> Result<Stdio> {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join(name))?;
         Ok(file.into())
@@ -184,19 +216,16 @@ impl World {
     /// # Errors
     /// When it does not start.
     pub async fn start_control_plane(&mut self) -> Result<()> {
-        let filter = filter()?;
-        let child = Self::purser()?
-            .arg("serve")
-            .args(["--http", &self.http.to_string(), "--proxies", &self.proxies.to_string()])
-            .args(["--gateway", &format!("127.0.0.1:{}", self.gateway)])
-            .arg("--policies")
-            .arg(self.folder.path().join("policies"))
-            .arg("--data")
-            .arg(self.folder.path().join("data"))
-            .arg("--access-log")
-            .arg(self.folder.path().join("access.log"))
-            .arg("--filter")
-            .arg(filter)
+        let path = |name: &str| self.folder.path().join(name);
+        let config = json!({
+            "http": self.http, "proxies": self.proxies, "gateway": format!("127.0.0.1:{}", self.gateway),
+            "policies": path("policies"), "data": path("data"), "accessLog": path("access.log"), "filter": filter()?,
+        });
+        // YAML has JSON in it.
+        std::fs::write(path("purser.yaml"), config.to_string())?;
+        let child = purser()?
+            .args(["serve", "--config"])
+            .arg(path("purser.yaml"))
             .stdout(self.log("control-plane.log")?)
             .stderr(self.log("control-plane.log")?)
             .spawn()?;
@@ -211,9 +240,19 @@ impl World {
         self.control_plane = None;
     }
 
+    /// Stops the control plane in mid-step, or lets it go on: while it is stopped it takes connections and never answers.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn freeze_control_plane(&self, frozen: bool) -> Result<()> {
+        let pid = self.control_plane.as_ref().context("no control plane")?.0.id();
+        signal(if frozen { "-STOP" } else { "-CONT" }, pid)
+    }
+
     fn start_envoy(&mut self, index: usize) -> Result<()> {
-        let output = Self::purser()?
+        let output = purser()?
             .args(["bootstrap", "--node", &format!("envoy-{index}"), "--control-plane", &self.proxies.to_string()])
+            .args(["--metadata", "WORKLOAD_NAME=checkout"])
             .args(if index % 2 == 1 { &["--delta"][..] } else { &[] })
             .output()?;
         let config = self.folder.path().join(format!("envoy-{index}.json"));
@@ -355,11 +394,21 @@ impl World {
     /// When it fails.
     pub fn keys(&self, arguments: &[&str]) -> Result<String> {
         let output =
-            Self::purser()?.arg("keys").args(arguments).arg("--data").arg(self.folder.path().join("data")).output()?;
+            purser()?.arg("keys").args(arguments).arg("--data").arg(self.folder.path().join("data")).output()?;
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// How often requests of all proxies waited for a call to the control plane, so far.
+    ///
+    /// # Errors
+    /// When the API does not answer.
+    pub async fn cold_waits(&self) -> Result<u64> {
+        let proxies = self.api("proxies").await?;
+        let list = proxies.get("proxies").and_then(Value::as_array).context("a list of proxies")?;
+        Ok(list.iter().filter_map(|proxy| proxy.get("cold_waits")?.as_u64()).sum())
     }
 
     /// Lines of the access log.

@@ -11,7 +11,7 @@ const POLICY: &str = r#"
 apiVersion: purser.dev/v1alpha1
 kind: Identity
 metadata: { name: callers }
-spec: { trust: [key, header] }
+spec: { trust: [key, workload, header] }
 ---
 apiVersion: purser.dev/v1alpha1
 kind: Budget
@@ -67,8 +67,14 @@ async fn every_exchange_is_recorded_as_the_provider_knows_it() {
     ];
     for (path, body, trouble) in &cases {
         let path = path.trim_start_matches("/openai");
-        let answer =
-            world.post(path, body).header("x-purser-team", "ml").header("x-stand-in", *trouble).send().await.unwrap();
+        let answer = world
+            .post(path, body)
+            .header("x-purser-team", "ml")
+            .header("x-purser-workload", "spoofed")
+            .header("x-stand-in", *trouble)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 200, "{path} {trouble}\n{}", world.logs());
         let bytes = answer.bytes().await.unwrap();
         if !trouble.contains("gzip") {
@@ -98,6 +104,11 @@ async fn every_exchange_is_recorded_as_the_provider_knows_it() {
         let cost: u64 = want.iter().zip(rates).map(|(tokens, rate)| tokens * rate).sum();
         assert_eq!(record["cost"]["nano_usd"], cost, "{model} {trouble}: {record}");
         assert_eq!(record["labels"]["team"], json!({"value": "ml", "source": "header"}));
+        let workload = json!({"value": "checkout", "source": "workload"});
+        assert_eq!(
+            record["labels"]["workload"], workload,
+            "from the proxy's node metadata, and no header says otherwise"
+        );
         assert_eq!(record["outcome"], "complete");
         // What reached the provider: its own credential, and nothing of ours.
         let headers = &truth.headers;
@@ -221,42 +232,207 @@ async fn a_change_of_policy_cuts_no_stream_and_a_bad_file_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_asks_for_no_more_output_than_its_budget_has() {
+    let policy = "apiVersion: purser.dev/v1alpha1\nkind: Budget\nmetadata: { name: small }\n\
+        spec: { amount: \"0.0002\", period: month, clamp: true, defaultMaxTokens: 30 }\n";
+    let world = World::start(policy, 1).await.unwrap();
+    let question = json!([{"role": "user", "content": "How much?"}]);
+    let cases = [
+        ("says nothing", json!({"model": "gpt-5-mini", "messages": question}), 30..=30),
+        ("says less", json!({"model": "gpt-5-mini", "max_completion_tokens": 20, "messages": question}), 20..=20),
+        // The whole amount buys a hundred tokens of this model, and half of them were bought above.
+        ("says more", json!({"model": "gpt-5-mini", "max_completion_tokens": 999, "messages": question}), 16..=49),
+    ];
+    for (case, body, capped) in &cases {
+        let answer = world.post("/v1/chat/completions", body).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{case}: {}", answer.text().await.unwrap());
+        answer.bytes().await.unwrap();
+        let sent: Value = serde_json::from_str(&world.stand_in.ledger().entries().last().unwrap().body).unwrap();
+        let asked = sent["max_completion_tokens"].as_u64().or(sent["max_tokens"].as_u64()).unwrap();
+        assert!(capped.contains(&asked), "{case}: {sent}");
+        assert_eq!(sent["messages"], question, "{case}: the rest is as it was");
+    }
+    let rows = world.records(cases.len()).await.unwrap();
+    let spent: u64 = rows.iter().filter_map(|row| row["nano_usd"].as_u64()).sum();
+    assert!(spent <= 200_000, "{spent}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_control_plane_the_policy_decides() {
+    let budget = |name: &str, rest: &str| {
+        format!(
+            "apiVersion: purser.dev/v1alpha1\nkind: Budget\nmetadata: {{ name: {name} }}\nspec: {{ selector: {{ labels: \
+             {{ team: [{name}] }} }}, amount: \"1.00\", period: month{rest} }}\n"
+        )
+    };
+    let policy = format!("{}---\n{}", budget("strict", ""), budget("lenient", ", onUnavailable: open"));
+    let mut world = World::start(&policy, 1).await.unwrap();
+    world.kill_control_plane();
+    let ask = |world: &World, team: &str| {
+        world.post("/v1/chat/completions", &chat(false)).header("x-purser-team", team).send()
+    };
+    let began = std::time::Instant::now();
+    let (strict, lenient) = (ask(&world, "strict").await.unwrap(), ask(&world, "lenient").await.unwrap());
+    assert!(began.elapsed().as_secs() < 10, "neither waits for long");
+    assert_eq!(strict.status(), 503);
+    assert_eq!(strict.headers()["x-purser-denied-by"], "Budget/strict");
+    assert!(strict.headers().contains_key("retry-after"));
+    assert_eq!(lenient.status(), 200);
+    assert_eq!(world.stand_in.ledger().len(), 1, "only the one that policy lets through");
+
+    // What was let through is charged once somebody keeps the book again, and both can go on.
+    world.start_control_plane().await.unwrap();
+    until("the strict one passes again", || async {
+        (ask(&world, "strict").await.ok()?.status() == 200).then_some(())
+    })
+    .await
+    .unwrap();
+    until("both are charged", || async {
+        let budgets = world.api("budgets").await.ok()?;
+        let spent = |row: &Value| row["spent_nano_usd"].as_u64() > Some(0);
+        budgets["budgets"].as_array()?.iter().all(spent).then_some(())
+    })
+    .await
+    .unwrap();
+}
+
+/// What is to be seen of an exchange that went wrong.
+struct Seen {
+    status: u64,
+    outcome: &'static str,
+    /// What its cost is: a status, and whether it is above nothing.
+    cost: (&'static str, bool),
+    quality: Option<&'static str>,
+    problems: &'static [&'static str],
+}
+
+/// A provider that nobody listens for, and one that is given up when it is silent for a second.
+fn troubled(world: &World) -> String {
+    let credential = world.credential_file();
+    let one = |name: &str, endpoint: &str| {
+        let head = "apiVersion: purser.dev/v1alpha1\nkind";
+        format!(
+            "{head}: Provider\nmetadata: {{ name: {name} }}\n\
+             spec: {{ endpoint: \"{endpoint}\", apis: [openai.chat], credential: {{ file: {credential:?} }}, timeout: 1s }}\n---\n\
+             {head}: Model\nmetadata: {{ name: {name}-1 }}\nspec: {{ provider: {name} }}\n---\n\
+             {head}: PriceOverride\nmetadata: {{ name: {name} }}\n\
+             spec: {{ provider: {name}, models: [{name}-1], rates: [{{ from: 2026-01-01, input: \"1\", output: \"1\" }}] }}\n"
+        )
+    };
+    format!("{}---\n{}", one("gone", "http://127.0.0.1:1"), one("silent", &format!("http://{}", world.stand_in.addr())))
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whatever_goes_wrong_is_seen_and_nothing_hangs() {
     let world = World::start(POLICY, 1).await.unwrap();
-    let ask = |trouble: &str, body: Value| {
-        world.post("/v1/chat/completions", &body).header("x-purser-team", "ml").header("x-stand-in", trouble).send()
+    world.write_policy("troubled.yaml", &troubled(&world)).unwrap();
+    until("the new providers are there", || async {
+        let policy = world.api("policy").await.ok()?;
+        let known = |name: &str| policy["documents"].as_array()?.iter().find(|it| it["name"] == name).map(|_| ());
+        known("silent")
+    })
+    .await
+    .unwrap();
+    world.settled().await.unwrap();
+    // Each case is found again by its label.
+    let request = |case: &str, trouble: &str| {
+        let url = format!("{}/v1/chat/completions", world.gateway());
+        let request = world.client.post(url).header("x-purser-team", "ml").header("x-purser-feature", case);
+        request.header("x-stand-in", trouble)
     };
-    assert_eq!(ask("status=500", chat(false)).await.unwrap().status(), 500);
-    // Envoy may answer in the provider's place, or pass the broken answer on.
-    let _ = ask("reset=before", chat(false)).await.unwrap().bytes().await;
-    assert!(ask("reset=mid", chat(true)).await.unwrap().bytes().await.is_err());
-    for (trouble, stream) in [("truncate", false), ("nousage", true)] {
-        let answer = ask(trouble, chat(stream)).await.unwrap();
-        assert_eq!(answer.status(), 200);
-        // To its end: a client that leaves early is another case, below.
-        answer.bytes().await.unwrap();
-    }
+    let text = |case: &'static str, body: &'static str| {
+        let request = request(case, "").body(body);
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    let ask = |case: &'static str, trouble: &str, body: Value| {
+        let request = request(case, trouble).json(&body);
+        async move {
+            let answer = request.send().await.unwrap();
+            // To its end: a client that leaves early is another case, below.
+            let status = answer.status().as_u16();
+            (status, answer.bytes().await.is_ok())
+        }
+    };
+    let named = |model: &str| json!({"model": model, "max_completion_tokens": 5, "stream": true, "messages": []});
+
+    assert_eq!(text("broken JSON", r#"{"model": "gpt-5-mini", "messages": [}"#).await, 400);
+    assert_eq!(text("JSON that ends early", r#"{"model": "gpt-5-mini", "messages": ["#).await, 400);
+    assert_eq!(text("no JSON", "hello").await, 400);
+    assert_eq!(text("nothing", "").await, 400);
+    assert_eq!(text("wrong types", r#"{"model": ["gpt-5-mini"], "messages": {}}"#).await, 400);
+    assert_eq!(ask("error of the provider", "status=500", chat(false)).await, (500, true));
+    assert_eq!(ask("stream cut by the provider", "reset=mid", chat(true)).await, (200, false));
+    assert_eq!(ask("answer cut short", "truncate", chat(false)).await, (200, true));
+    assert_eq!(ask("no usage", "nousage", chat(true)).await, (200, true));
+    assert_eq!(ask("garbage in the stream", "garbage", chat(true)).await, (200, true));
+    assert_eq!(ask("nobody listens", "", named("gone-1")).await, (503, true));
+    assert_eq!(ask("stream that falls silent", "delay_ms=20000", named("silent-1")).await, (200, false));
+    // Envoy answers in the provider's place, or passes the broken answer on: that depends on what came first.
+    let reset = ask("reset before the answer", "reset=before", chat(false)).await;
     let picture = format!("data:image/png;base64,{}", "iVBORw0K".repeat(4 << 20));
     let big = json!({"model": "gpt-5-mini", "max_completion_tokens": 5, "messages": [{"role": "user", "content": [
         {"type": "image_url", "image_url": {"url": picture}}]}]});
-    assert_eq!(ask("", big).await.unwrap().status(), 200, "32 MiB pass\n{}", world.logs());
+    assert_eq!(ask("a picture of 32 MiB", "", big).await, (200, true), "{}", world.logs());
     // A body that its sender never ends.
     let mut socket = TcpStream::connect(world.gateway().trim_start_matches("http://")).unwrap();
-    socket.write_all(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-purser-team: ml\r\ncontent-length: 500\r\n\r\n{\"model\":").unwrap();
+    let head =
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-purser-team: ml\r\nx-purser-feature: body cut short\r\n";
+    socket.write_all(format!("{head}content-length: 500\r\n\r\n{{\"model\":").as_bytes()).unwrap();
     drop(socket);
     // A client that leaves in mid-stream.
-    let mut left = ask("delay_ms=30", chat(true)).await.unwrap();
+    let mut left = request("client that left", "delay_ms=30").json(&chat(true)).send().await.unwrap();
     left.chunk().await.unwrap();
     drop(left);
 
-    let rows = world.records(8).await.unwrap();
-    let find = |what: &dyn Fn(&Value) -> bool| rows.iter().filter(|row| what(row)).count();
-    assert_eq!(rows.len(), 8, "{rows:#?}");
-    assert_eq!(find(&|row| row["status"] == 500 && row["cost_status"] == "none"), 1);
-    assert!(find(&|row| row["outcome"] == "aborted" || row["outcome"] == "failed") >= 4, "{rows:#?}");
-    assert!(find(&|row| row["cost_status"] == "unmetered") >= 1, "the one without an answer: {rows:#?}");
-    assert_eq!(find(&|row| row["quality"] == "estimated"), 2, "the truncated one and the one without usage: {rows:#?}");
-    assert!(find(&|row| row["quality"] == "partial" && row["nano_usd"].as_u64() > Some(0)) >= 2, "{rows:#?}");
-    let proxies = world.api("proxies").await.unwrap();
-    assert_eq!(proxies["proxies"][0]["missing"], 0);
+    let refused = Seen {
+        status: 400,
+        outcome: "denied",
+        cost: ("none", false),
+        quality: None,
+        problems: &["request_unreadable"],
+    };
+    let seen = |status, outcome, cost, quality, problems| Seen { status, outcome, cost, quality, problems };
+    let free = ("none", false);
+    let priced = ("priced", true);
+    let cases = [
+        ("broken JSON", Seen { ..refused }),
+        ("JSON that ends early", Seen { ..refused }),
+        ("no JSON", Seen { ..refused }),
+        ("nothing", Seen { ..refused }),
+        ("wrong types", refused),
+        ("error of the provider", seen(500, "complete", free, None, &[])),
+        ("stream cut by the provider", seen(200, "aborted", priced, Some("partial"), &[])),
+        (
+            "answer cut short",
+            seen(200, "complete", priced, Some("estimated"), &["response_unreadable", "usage_missing"]),
+        ),
+        ("no usage", seen(200, "complete", priced, Some("estimated"), &["usage_missing"])),
+        ("garbage in the stream", seen(200, "complete", priced, Some("exact"), &["event_unreadable"])),
+        ("nobody listens", seen(503, "failed", free, None, &[])),
+        ("stream that falls silent", seen(200, "aborted", priced, Some("partial"), &[])),
+        ("a picture of 32 MiB", seen(200, "complete", priced, Some("exact"), &[])),
+        ("body cut short", seen(0, "aborted", free, None, &[])),
+        ("client that left", seen(200, "aborted", priced, Some("partial"), &[])),
+    ];
+    let rows = world.records(cases.len() + 1).await.unwrap();
+    assert_eq!(rows.len(), cases.len() + 1, "each is counted, once: {rows:#?}");
+    let mut wrong = Vec::new();
+    for (case, want) in &cases {
+        let row = rows.iter().find(|row| row["labels"]["feature"] == *case).unwrap_or(&Value::Null);
+        let record = world.record(row).await.unwrap();
+        let cost = (row["cost_status"].as_str().unwrap_or(""), row["nano_usd"].as_u64() > Some(0));
+        let problems = record["problems"].as_array().cloned().unwrap_or_default();
+        let same = row["status"] == want.status
+            && row["outcome"] == want.outcome
+            && cost == want.cost
+            && row["quality"].as_str() == want.quality
+            && problems == want.problems;
+        if !same {
+            wrong.push(format!("{case}: {row} {problems:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let row = rows.iter().find(|row| row["labels"]["feature"] == "reset before the answer").unwrap();
+    assert!(row["outcome"] == "failed" || row["outcome"] == "aborted", "{reset:?} {row}");
+    assert_eq!(world.api("proxies").await.unwrap()["proxies"][0]["missing"], 0);
 }

@@ -21,7 +21,7 @@ export function stacked(element: HTMLElement, spend: Spend): uPlot {
     width: element.clientWidth, height: 260, legend: { show: false }, cursor: { y: false },
     // The last column ends where its time does.
     scales: { x: { range: (_, first, last) => [first, last + spend.bucket_ms / 1000] }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.05 : 1] } },
-    axes: [{ stroke: ink, grid: { show: false }, ticks: grid }, { stroke: ink, grid, ticks: grid, size: 72, values: (_, all) => all.map((it) => usd(it * 1e9)) }],
+    axes: [{ stroke: ink, grid: { show: false }, ticks: grid }, { stroke: ink, grid, ticks: grid, size: 84, values: (_, all) => all.map((it) => usd(it * 1e9)) }],
     series: [{}, ...order.map((at) => ({ label: spend.series[at]!.key || "(none)", fill: COLOURS[at % COLOURS.length]!, stroke: COLOURS[at % COLOURS.length]!, width: 0, paths: bars, points: { show: false } }))],
   }, [times, ...order.map((at) => layers[at]!)] as uPlot.AlignedData, element);
 }

@@ -2,8 +2,8 @@ import { expect, test } from "vitest";
 import { ago, count, exactUsd, percent, usd } from "./format";
 
 test("amounts keep what matters", () => {
-  expect([0, 1, 12_345, 1_234_567, 1_234_567_890, 1_234_567_890_123].map(usd)).toEqual([
-    "$0", "$0.000000001", "$0.000012345", "$0.0012", "$1.23", "$1,235",
+  expect([0, 1, 12_345, 1_234_567, 600_000, 12_345_678, 1_234_567_890, 1_234_567_890_123].map(usd)).toEqual([
+    "$0", "$0.000000001", "$0.0000123", "$0.00123", "$0.0006", "$0.0123", "$1.23", "$1,235",
   ]);
   expect(exactUsd(1_230_000_000)).toBe("$1.23");
   expect(exactUsd(5)).toBe("$0.000000005");

@@ -5,8 +5,10 @@ export function usd(nano: number): string {
   if (nano === 0) return "$0";
   if (dollars >= 1000) return `$${Math.round(dollars).toLocaleString("en-US")}`;
   if (dollars >= 1) return `$${dollars.toFixed(2)}`;
-  if (dollars >= 0.0001) return `$${dollars.toFixed(4)}`;
-  return `$${dollars.toFixed(9).replace(/0+$/, "")}`;
+  if (dollars >= 0.01) return `$${dollars.toFixed(4)}`;
+  // Three digits that matter, down to the nano-dollar.
+  const places = Math.min(9, 2 - Math.floor(Math.log10(dollars)));
+  return `$${dollars.toFixed(places).replace(/0+$/, "")}`;
 }
 
 /** An amount to the nano-dollar. */

@@ -74,14 +74,15 @@ function budgets(all: Budget[]): HTMLElement {
     return bar;
   };
   return table("Budgets", ["budget", "for", "spent · reserved · left", "spent", "reserved", "left", "of", "refused", "ends"], all.map((it) => {
-    const blocked = it.hard && it.left_nano_usd === 0 && it.refused > 0;
+    const crossed = it.crossed_percent !== null && h("span", { class: `tag ${it.crossed_percent >= 100 ? "bad" : "warn"}` }, `${it.crossed_percent} % reached`);
     return [
-      [it.budget, " ", h("span", { class: "tag" }, it.hard ? "hard" : "soft"), blocked && h("span", { class: "tag bad" }, "blocked")],
+      [it.budget, " ", h("span", { class: "tag" }, it.hard ? "hard" : "soft"), crossed],
       it.group === null ? "nobody yet" : it.group.map((one) => one.value).join(", ") || "all",
       h("span", { class: "bar", role: "img", "aria-label": `${percent(it.spent_nano_usd, it.limit_nano_usd)} spent` },
         part("spent", it.spent_nano_usd / it.limit_nano_usd), part("reserved", it.reserved_nano_usd / it.limit_nano_usd)),
-      usd(it.spent_nano_usd), usd(it.reserved_nano_usd), usd(it.left_nano_usd), usd(it.limit_nano_usd), count(it.refused),
-      it.period.end_ms ? new Date(it.period.end_ms).toLocaleString() : "",
+      usd(it.spent_nano_usd), usd(it.reserved_nano_usd), usd(it.left_nano_usd), usd(it.limit_nano_usd),
+      it.refused ? h("span", { class: "tag warn" }, count(it.refused)) : "0",
+      it.period.end_ms ? new Date(it.period.end_ms).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "",
     ];
   }), [3, 4, 5, 6, 7]);
 }
@@ -97,7 +98,7 @@ function proxies(all: Proxy[], policy: Policy, now: number): HTMLElement {
       nacked.length ? h("span", { class: "tag bad", title: nacked.map((one) => one.error).join("; ") }, `refused: ${nacked.map((one) => one.type).join(", ")}`)
         : h("span", { class: "tag good" }, `${it.config.length} acked`),
       it.last_report_ms ? ago(it.last_report_ms, now) : "never", count(it.records),
-      h("span", { class: it.missing ? "tag bad" : "" }, it.missing), it.duplicates, count(it.cold_waits), `${(it.memory_bytes / 1_048_576).toFixed(1)} MiB`,
+      h("span", { class: it.missing ? "tag bad" : "" }, it.missing), it.duplicates, count(it.cold_waits), it.memory_bytes ? `${(it.memory_bytes / 1_048_576).toFixed(1)} MiB` : "-",
     ];
   }), [5, 6, 7, 8, 9]);
 }
@@ -123,7 +124,7 @@ function policyNotes(it: Policy): HTMLElement[] {
   const errors = it.problems.filter((one) => one.severity === "error");
   if (errors.length) {
     notes.push(h("div", { class: "banner bad" }, h("b", {}, "The policy folder has errors; the last good policy is in force."),
-      h("ul", {}, ...errors.map((one) => h("li", {}, `${one.file}:${one.line} ${one.path}: ${one.message}. Fix: ${one.fix}`)))));
+      h("ul", {}, ...errors.map((one) => h("li", {}, `${one.file}:${one.line}: ${one.path && `${one.path}: `}${one.message}. Fix: ${one.fix}`)))));
   }
   if (it.stand_in.length) notes.push(h("p", { class: "banner" }, `Answers of ${it.stand_in.join(" and ")} are made up by the stand-in provider: no credential is set.`));
   if (it.unpriced_models.length) notes.push(h("p", { class: "banner warn" }, `Without a price: ${it.unpriced_models.join(", ")}. Give them one with a PriceOverride.`));
@@ -153,7 +154,7 @@ async function refresh(): Promise<void> {
       section("Spend over time", summary.requests ? chart(spend, by) : h("div", { class: "empty" }, h("p", {}, "Nothing yet. Send a first request:"),
         h("pre", {}, `curl http://${policy.gateway}/v1/chat/completions -H 'x-purser-team: search' \\\n  -d '{"model":"gpt-5-mini","messages":[{"role":"user","content":"Hello"}]}'`)),
         choices("Stacked by", BY, by, (it) => go({ by: it as By }))),
-      section(`Top spenders by ${by}`, table("Top spenders", [by, "spend", "requests", "refused", "prompt", "output"],
+      section(`Top spenders by ${by}`, !top.rows.length ? h("p", { class: "empty" }, "Nobody yet.") : table("Top spenders", [by, "spend", "requests", "refused", "prompt", "output"],
         top.rows.map((it) => [named(it.key), usd(it.nano_usd), count(it.requests), count(it.refused), count(it.prompt_tokens), count(it.output_tokens)]), [1, 2, 3, 4, 5])),
       section("Budgets", budgets(budget.budgets)),
       section("Last records", records(list.records, now), choices("Outcome", ["", "complete", "denied", "aborted", "failed"], outcome, (it) => go({ outcome: it }))),

@@ -1,6 +1,6 @@
 //! From what was written to what the filter and Envoy get.
 
-use crate::read::{Placed, Problem, Written, nearest};
+use crate::read::{Placed, Problem, Written, nearest, read};
 use crate::spec::{self, CredentialSource, Enforcement, Unidentified};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -18,6 +18,7 @@ use purser_core::pricing::overrides::{Change, Override};
 use purser_core::pricing::rate::Multiplier;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +76,26 @@ impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Credential({}: …)", self.header)
     }
+}
+
+/// Reads and compiles a folder.
+///
+/// # Errors
+/// Every problem found, by file and line.
+pub fn load(
+    folder: &Path,
+    book: &PriceBook,
+    keys: &[KeyConfig],
+    now: Timestamp,
+) -> Result<(Written, Compiled), Vec<Problem>> {
+    let (written, mut problems) = read(folder);
+    match compile(&written, book, keys, now) {
+        Ok(compiled) if problems.is_empty() => return Ok((written, compiled)),
+        Ok(_) => {}
+        Err(more) => problems.extend(more),
+    }
+    problems.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    Err(problems)
 }
 
 /// Compiles what was written.
@@ -142,7 +163,8 @@ pub fn compile(
         budgets,
         ..FilterConfig::default()
     };
-    filter.version = version(&filter, &providers);
+    let thresholds = written.budgets.iter().map(|it| (it.name.clone(), thresholds(&it.spec))).collect();
+    filter.version = version(&filter, &providers, &thresholds);
     // The filter compiles with this very code: what passes here is not refused there.
     if let Err(errors) = Policy::compile(filter.clone()) {
         let file = |error: String| Problem {
@@ -155,17 +177,22 @@ pub fn compile(
         };
         return Err(errors.into_iter().map(|error| file(error.to_string())).collect());
     }
-    let thresholds = written.budgets.iter().map(|it| (it.name.clone(), thresholds(&it.spec))).collect();
     Ok(Compiled { filter, providers, thresholds, book: Arc::new(book), next_change_ms, warnings })
 }
 
-/// Content hash of what decides and where it goes; twelve hexadecimal digits.
-fn version(filter: &FilterConfig, providers: &[ProviderTarget]) -> String {
+/// Content hash of all that is in force: what decides, where it goes and with which credential, when a budget is shown
+/// as crossed; twelve hexadecimal digits.
+fn version(filter: &FilterConfig, providers: &[ProviderTarget], thresholds: &BTreeMap<String, Vec<u32>>) -> String {
     let mut hash = Sha256::new();
     hash.update(serde_json::to_vec(filter).unwrap_or_default());
     for it in providers {
-        hash.update(format!("{} {} {} {} {}", it.name, it.tls, it.host, it.port, it.path_prefix));
+        let ProviderTarget { name, tls, host, port, path_prefix, credential, wants_credential, timeout } = it;
+        hash.update(format!("{name} {tls} {host} {port} {path_prefix} {wants_credential} {timeout:?} "));
+        // A rotated credential is a change like any other. The hash of a long random secret does not give it away.
+        let credential = credential.as_ref().map(|it| (it.header.as_str(), it.value.as_str()));
+        hash.update(serde_json::to_vec(&credential).unwrap_or_default());
     }
+    hash.update(serde_json::to_vec(thresholds).unwrap_or_default());
     hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -177,14 +204,15 @@ fn references(written: &Written, providers: &[&str], problems: &mut Vec<Problem>
         );
         (format!("no Provider `{name}`"), fix)
     };
+    let known = |name: &str| providers.contains(&name) || written.partial;
     for it in &written.models {
-        if !providers.contains(&it.spec.provider.as_str()) {
+        if !known(&it.spec.provider) {
             let (message, fix) = no_provider(&it.spec.provider);
             problems.push(it.problem("spec.provider", message, fix));
         }
     }
     for it in &written.overrides {
-        if !providers.contains(&it.spec.provider.as_str()) {
+        if !known(&it.spec.provider) {
             let (message, fix) = no_provider(&it.spec.provider);
             problems.push(it.problem("spec.provider", message, fix));
         }

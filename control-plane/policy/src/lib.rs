@@ -9,7 +9,7 @@ pub mod shipped;
 pub mod spec;
 pub mod watch;
 
-pub use compile::{Compiled, Credential, ProviderTarget, compile};
+pub use compile::{Compiled, Credential, ProviderTarget, compile, load};
 pub use read::{DocumentRef, Problem, Severity, Written, nearest, read};
 pub use shipped::shipped_book;
 pub use watch::{PolicyState, watch};

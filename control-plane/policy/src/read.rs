@@ -125,22 +125,20 @@ pub struct Written {
     pub overrides: Vec<Placed<spec::PriceOverride>>,
     /// All of them, as they stand.
     pub documents: Vec<DocumentRef>,
+    /// Whether documents are left out because they cannot be read: what others refer to may be among them.
+    pub partial: bool,
 }
 
-/// Reads all `*.yaml` and `*.yml` files of a folder.
-///
-/// # Errors
-/// Every problem found.
-pub fn read(folder: &Path) -> Result<Written, Vec<Problem>> {
+/// Reads all `*.yaml` and `*.yml` files of a folder: what can be read, and every problem of the rest.
+#[must_use]
+pub fn read(folder: &Path) -> (Written, Vec<Problem>) {
     let mut written = Written::default();
     let mut problems = Vec::new();
-    let files = match files(folder) {
-        Ok(files) => files,
-        Err(error) => {
-            let (message, fix) = (format!("cannot be read: {error}"), "name a folder of policy files".to_owned());
-            return Err(vec![whole(&folder.display().to_string(), message, fix)]);
-        }
-    };
+    let files = files(folder).unwrap_or_else(|error| {
+        let (message, fix) = (format!("cannot be read: {error}"), "name a folder of policy files".to_owned());
+        problems.push(whole(&folder.display().to_string(), message, fix));
+        Vec::new()
+    });
     for path in files {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         match std::fs::read_to_string(&path) {
@@ -151,8 +149,9 @@ pub fn read(folder: &Path) -> Result<Written, Vec<Problem>> {
             }
         }
     }
+    written.partial = !problems.is_empty();
     duplicates(&written, &mut problems);
-    if problems.is_empty() { Ok(written) } else { Err(problems) }
+    (written, problems)
 }
 
 fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {

@@ -1,9 +1,10 @@
 //! Policy that follows its folder: compiled again when a file, a key or a budget's period changes.
 //!
-//! A folder that does not compile leaves the last good policy in force; its problems are kept for all to see.
+//! A folder that does not compile leaves the last good policy in force; its problems are kept for all to see. Keys and
+//! budget periods go on changing under that policy: a revoked key must not wait until someone has mended a file.
 
-use crate::compile::{Compiled, compile};
-use crate::read::{DocumentRef, Problem, Written, read};
+use crate::compile::{Compiled, compile, load};
+use crate::read::{DocumentRef, Problem, Severity, Written};
 use jiff::Timestamp;
 use notify::{RecursiveMode, Watcher as _};
 use purser_core::config::KeyConfig;
@@ -31,22 +32,29 @@ pub struct PolicyState {
     pub documents: Vec<DocumentRef>,
     /// The folder.
     pub directory: PathBuf,
+    /// What is in force, as it was written.
+    written: Arc<Written>,
 }
 
 impl PolicyState {
     /// The state after reading the folder once more.
     fn next(&self, book: &PriceBook, keys: &[KeyConfig], now: Timestamp) -> Self {
-        let attempt: Result<(Written, Compiled), Vec<Problem>> =
-            read(&self.directory).and_then(|written| compile(&written, book, keys, now).map(|it| (written, it)));
-        match attempt {
-            Ok((written, compiled)) => Self {
-                problems: compiled.warnings.clone(),
-                good: Some(Arc::new(compiled)),
-                loaded_ms: u64::try_from(now.as_millisecond()).unwrap_or(0),
-                documents: written.documents,
-                directory: self.directory.clone(),
-            },
-            Err(problems) => Self { problems, ..self.clone() },
+        let loaded = load(&self.directory, book, keys, now);
+        loaded.map(|(written, compiled)| self.with(Arc::new(written), compiled, now)).unwrap_or_else(|problems| {
+            let last = self.good.as_ref().and_then(|_| compile(&self.written, book, keys, now).ok());
+            let state = last.map_or_else(|| self.clone(), |compiled| self.with(self.written.clone(), compiled, now));
+            Self { problems, ..state }
+        })
+    }
+
+    fn with(&self, written: Arc<Written>, compiled: Compiled, now: Timestamp) -> Self {
+        Self {
+            problems: compiled.warnings.clone(),
+            good: Some(Arc::new(compiled)),
+            loaded_ms: u64::try_from(now.as_millisecond()).unwrap_or(0),
+            documents: written.documents.clone(),
+            directory: self.directory.clone(),
+            written,
         }
     }
 
@@ -84,8 +92,9 @@ pub fn watch(
             let rolls = next_change(&sender.borrow());
             tokio::select! {
                 Some(()) = changes.recv() => {
-                    // Until it is quiet.
-                    while let Ok(Some(())) = tokio::time::timeout(QUIET, changes.recv()).await {}
+                    // Until it is quiet, or has not been for long enough.
+                    let quiet = async { while let Ok(Some(())) = tokio::time::timeout(QUIET, changes.recv()).await {} };
+                    let _ = tokio::time::timeout(POLL, quiet).await;
                 }
                 Ok(()) = keys.changed() => {}
                 () = tokio::time::sleep(rolls.min(POLL)) => {}
@@ -94,7 +103,11 @@ pub fn watch(
             let now_keys = keys.borrow_and_update().clone();
             let before = Arc::clone(&sender.borrow());
             let next = before.next(&book, &now_keys, Timestamp::now());
-            if next.version() != before.version() || next.problems != before.problems {
+            // Documents too: a comment above one moves it to another line.
+            if next.version() != before.version()
+                || next.problems != before.problems
+                || next.documents != before.documents
+            {
                 report(&before, &next);
                 sender.send_replace(Arc::new(next));
             }
@@ -112,8 +125,10 @@ fn next_change(state: &PolicyState) -> Duration {
 
 fn report(before: &PolicyState, next: &PolicyState) {
     for problem in &next.problems {
-        if !before.problems.contains(problem) {
-            tracing::warn!("policy: {problem}");
+        match problem.severity {
+            _ if before.problems.contains(problem) => {}
+            Severity::Error => tracing::warn!("policy: {problem}"),
+            Severity::Warning => tracing::info!("policy: {problem}"),
         }
     }
     if next.version() != before.version() {
@@ -162,5 +177,54 @@ mod tests {
         let key = KeyConfig { id: "k".into(), sha256: "0".repeat(64), labels: Default::default(), expires_ms: None };
         key_sender.send_replace(vec![key]);
         until(&mut states, |state| state.version() != Some(second.as_str())).await;
+    }
+
+    #[tokio::test]
+    async fn a_key_is_revoked_even_while_the_folder_has_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("p.yaml"), PROVIDER).unwrap();
+        let key = KeyConfig { id: "k".into(), sha256: "0".repeat(64), labels: Default::default(), expires_ms: None };
+        let (key_sender, keys) = watch::channel(vec![key]);
+        let mut states = super::watch(folder.path(), Arc::new(shipped_book().unwrap()), keys);
+        let in_force = |state: &PolicyState| state.good.as_ref().unwrap().filter.keys.len();
+        assert_eq!(in_force(&states.borrow()), 1);
+
+        fs::write(folder.path().join("bad.yaml"), "kind: Budgit\n").unwrap();
+        until(&mut states, |state| !state.problems.is_empty()).await;
+        key_sender.send_replace(Vec::new());
+        until(&mut states, |state| in_force(state) == 0).await;
+        assert_eq!(states.borrow().problems[0].file, "bad.yaml", "it is still shown");
+        assert_eq!(states.borrow().documents.len(), 1, "the last good policy");
+    }
+
+    #[tokio::test]
+    async fn whatever_changes_is_a_new_version_and_a_moved_document_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, secret) = (folder.path().join("p.yaml"), folder.path().join("secret"));
+        let policy = |rest: &str| {
+            let credential = format!("credential: {{ file: {} }}", secret.display());
+            format!("{}---\n{rest}", PROVIDER.replace("spec: {", &format!("spec: {{ {credential},")))
+        };
+        let budget = "apiVersion: purser.dev/v1alpha1\nkind: Budget\nmetadata: { name: all }\n\
+            spec: { amount: \"1.00\", period: month, thresholds: [90] }\n";
+        fs::write(&secret, "first").unwrap();
+        fs::write(&file, policy(budget)).unwrap();
+        let (_keys, keys) = watch::channel(Vec::new());
+        let mut states = super::watch(folder.path(), Arc::new(shipped_book().unwrap()), keys);
+        let credential = |state: &PolicyState| state.good.as_ref()?.providers.first()?.credential.clone();
+        assert!(states.borrow().problems.is_empty(), "{:?}", states.borrow().problems);
+
+        let before = states.borrow().version().unwrap().to_owned();
+        fs::write(&secret, "second").unwrap();
+        until(&mut states, |state| state.version() != Some(before.as_str())).await;
+        assert_eq!(credential(&states.borrow()).unwrap().value, "Bearer second", "a credential was rotated");
+
+        let before = states.borrow().version().unwrap().to_owned();
+        fs::write(&file, policy(&budget.replace("[90]", "[70]"))).unwrap();
+        until(&mut states, |state| state.version() != Some(before.as_str())).await;
+        assert_eq!(states.borrow().good.as_ref().unwrap().thresholds["all"], [70]);
+
+        fs::write(&file, format!("# one line more\n{}", policy(&budget.replace("[90]", "[70]")))).unwrap();
+        until(&mut states, |state| state.documents[0].line == 2).await;
     }
 }

@@ -278,7 +278,18 @@ impl Inner {
             .map(|(id, _)| id)
             .collect();
         if left.is_empty() {
-            self.good = Some(Arc::clone(&rollout.snapshot));
+            let good = Arc::clone(&rollout.snapshot);
+            // One that connected again meanwhile was given the good one of then.
+            for proxy in self.proxies.values() {
+                proxy.target.send_if_modified(|target| {
+                    let behind = target.as_ref().is_none_or(|target| !Arc::ptr_eq(target, &good));
+                    if behind {
+                        *target = Some(Arc::clone(&good));
+                    }
+                    behind
+                });
+            }
+            self.good = Some(good);
             self.rollout = None;
             return;
         }
@@ -359,6 +370,22 @@ mod tests {
         assert_eq!(target(&late), "1");
         fleet.publish(snapshot("3"));
         assert_eq!(target(&a), "3", "a newer one starts anew");
+    }
+
+    #[test]
+    fn a_proxy_that_comes_back_in_the_middle_of_a_roll_out_ends_with_it_too() {
+        let fleet = Fleet::default();
+        fleet.publish(snapshot("1"));
+        let (_a, b) = (fleet.connected("a", "1.40"), fleet.connected("b", "1.40"));
+        said(&fleet, "a", "1", None);
+        said(&fleet, "b", "1", None);
+        fleet.publish(snapshot("2"));
+        fleet.disconnected("a");
+        let a = fleet.connected("a", "1.40");
+        assert_eq!((target(&a), target(&b)), ("1".into(), "2".into()), "b is the one to try it now");
+        fleet.lock().rollout.as_mut().unwrap().stage_began -= STAGE_TIMEOUT;
+        said(&fleet, "b", "2", None);
+        assert_eq!((target(&a), fleet.rollout().state), ("2".into(), RolloutState::Idle));
     }
 
     #[test]

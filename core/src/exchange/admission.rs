@@ -363,7 +363,7 @@ impl Exchange {
     }
 }
 
-/// The estimate errs by a few per cent either way (`docs/accuracy.md`); a fifth on top keeps a reservation above nearly
+/// The estimate errs by a few per cent either way (`tests/tests/estimate.rs`); a fifth on top keeps a reservation above nearly
 /// every prompt.
 fn with_headroom(tokens: u64) -> u64 {
     tokens.saturating_add(tokens.div_ceil(5)).saturating_add(16)

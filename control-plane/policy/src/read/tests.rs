@@ -1,4 +1,4 @@
-use crate::{compile, read, shipped_book};
+use crate::{load, shipped_book};
 use std::fs;
 
 const PROVIDER: &str = "apiVersion: purser.dev/v1alpha1
@@ -14,7 +14,7 @@ fn problems(document: &str) -> Vec<String> {
     fs::write(folder.path().join("f.yaml"), format!("{PROVIDER}{document}")).unwrap();
     let book = shipped_book().unwrap();
     let now = "2026-11-23T12:00:00Z".parse().unwrap();
-    let result = read(folder.path()).and_then(|written| compile(&written, &book, &[], now));
+    let result = load(folder.path(), &book, &[], now);
     result.err().unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
@@ -76,6 +76,24 @@ fn each_problem_has_its_line_its_path_and_a_fix() {
 }
 
 #[test]
+fn a_document_that_cannot_be_read_hides_no_problem_of_the_others() {
+    let text = format!("{}---\n{}", document("Budget", "  amount: \"1\"\n  period: day\n  per: [teem]\n"), {
+        document("Provider", "  endpoint: here\n  apis: [openai.chat]\n")
+    });
+    let text = format!("{text}---\n{}", document("Model", "  provider: it\n"));
+    let got: Vec<String> =
+        problems(&text).iter().map(|problem| problem.split(" (fix").next().unwrap().into()).collect();
+    assert_eq!(
+        got,
+        [
+            "f.yaml:13: spec.per.0: no label `teem`",
+            "f.yaml:20: spec.endpoint: \"here\" is not of the form that is needed",
+        ],
+        "the model's provider may well be the one that cannot be read"
+    );
+}
+
+#[test]
 fn what_is_no_yaml_and_what_stands_twice_is_named() {
     let got = problems("a: [1, 2\nb: }");
     assert!(got[0].starts_with("f.yaml:7: not YAML"), "{got:?}");
@@ -91,8 +109,9 @@ fn what_is_no_yaml_and_what_stands_twice_is_named() {
 #[test]
 fn the_default_policies_compile() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies");
-    let written = read(folder.as_ref()).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    let compiled = compile(&written, &shipped_book().unwrap(), &[], "2026-11-23T12:00:00Z".parse().unwrap()).unwrap();
+    let now = "2026-11-23T12:00:00Z".parse().unwrap();
+    let loaded = load(folder.as_ref(), &shipped_book().unwrap(), &[], now);
+    let (_, compiled) = loaded.unwrap_or_else(|problems| panic!("{problems:#?}"));
     assert!(compiled.filter.budgets.iter().any(|budget| budget.hard));
     assert_eq!(compiled.providers.len(), 2);
 }
