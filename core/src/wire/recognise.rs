@@ -116,7 +116,8 @@ fn by_last_steps(exact: &[&str], lower: &[&str]) -> Recognised {
         [.., "chat" | "fim", "completions"] => Target::at(Api::OpenAiChat),
         [.., "completions"] => Target::at(Api::OpenAiCompletions),
         [.., "responses"] | [.., "responses", "compact"] => Target::at(Api::OpenAiResponses),
-        [.., "responses", "input_tokens"] | [.., "responses", _, "cancel"] => Recognised::Free("count_tokens"),
+        [.., "responses", "input_tokens"] => Recognised::Free("count_tokens"),
+        [.., "responses", _, "cancel"] => Recognised::Free("management"),
         [.., "threads", _, "messages"] => Recognised::Free("management"),
         [.., "messages"] => Target::at(Api::AnthropicMessages),
         [.., "messages", "count_tokens"] | [.., "tokenize" | "detokenize" | "count_tokens" | "token_count"] => {
@@ -211,7 +212,7 @@ fn google(exact: &[&str], lower: &[&str]) -> Option<Recognised> {
     })
 }
 
-fn percent_decoded(step: &str) -> Cow<'_, str> {
+pub(super) fn percent_decoded(step: &str) -> Cow<'_, str> {
     if !step.contains('%') {
         return Cow::Borrowed(step);
     }
