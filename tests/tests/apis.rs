@@ -207,3 +207,65 @@ async fn an_answer_in_the_background_is_charged_once() {
     budgets.await.unwrap();
     assert_eq!(seen.lock().unwrap().iter().filter(|(line, _)| line.contains("/v1/responses/resp_1")).count(), 4);
 }
+
+/// A session of frames: what is sent comes back.
+async fn echo(listener: tokio::net::TcpListener) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    while let Ok((mut socket, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let Ok(byte) = socket.read_u8().await else { return };
+                head.push(byte);
+            }
+            assert!(!String::from_utf8_lossy(&head).contains("pk-"), "no key of ours goes on");
+            let switch = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n";
+            socket.write_all(switch.as_bytes()).await.unwrap();
+            let mut piece = [0; 1_024];
+            while let Ok(length @ 1..) = socket.read(&mut piece).await {
+                socket.write_all(&piece[..length]).await.unwrap();
+            }
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_frames_is_metered_by_what_its_answers_report() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(echo(listener));
+    let providers = format!(
+        "apiVersion: purser.dev/v1alpha1\nkind: Provider\nmetadata: {{ name: openai }}\nspec:\n  \
+         endpoint: http://127.0.0.1:{port}\n  apis: [openai.*]\n"
+    );
+    let world = World::start_serving(Some(&providers), "", 1, 2).await.unwrap();
+    let mut socket = tokio::net::TcpStream::connect(world.gateway().trim_start_matches("http://")).await.unwrap();
+    let head = "GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+                sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(socket.read_u8().await.unwrap());
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+    for output in [30, 12] {
+        let done = json!({"type": "response.done", "response": {"status": "completed", "usage": {"total_tokens": 60,
+            "input_tokens": 20, "output_tokens": output, "input_token_details": {"audio_tokens": 5}}}});
+        let text = done.to_string();
+        // As a client sends it: masked, here by zeros.
+        let head = [&[0x81, 0xFE][..], &u16::try_from(text.len()).unwrap().to_be_bytes(), &[0; 4]].concat();
+        let frame = [&head, text.as_bytes()].concat();
+        socket.write_all(&frame).await.unwrap();
+        let mut back = vec![0; frame.len()];
+        socket.read_exact(&mut back).await.unwrap();
+        assert_eq!(back, frame);
+    }
+    drop(socket);
+    let rows = world.records(1).await.unwrap();
+    let row = &rows[0];
+    assert_eq!((&row["api"], &row["outcome"]), (&json!("openai.realtime"), &json!("complete")), "{row:#}");
+    assert_eq!((&row["request_model"], &row["status"]), (&json!("gpt-realtime"), &json!(101)), "{row:#}");
+    let record = world.record(row).await.unwrap();
+    assert_eq!(record["usage"]["units"], json!({"input": 30, "input_audio": 10, "output": 42}), "{record:#}");
+}
