@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
 use purser_core::pricing::{PriceBook, cost_of_passes};
 use purser_core::usage::{Kind, Quality, Term, Terms, Units, Usage};
-use purser_policy::{compile, nearest, read, shipped_book};
+use purser_policy::{load, nearest, shipped_book};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -151,7 +151,7 @@ impl Prices {
     pub fn load(policies: Option<&Path>) -> Result<Self> {
         let book = shipped_book()?;
         let Some(folder) = policies else { return Ok(Self { book: Arc::new(book), catalogs: BTreeMap::new() }) };
-        let compiled = read(folder).and_then(|written| compile(&written, &book, &[], jiff::Timestamp::now()));
+        let compiled = load(folder, &book, &[], jiff::Timestamp::now()).map(|(_, compiled)| compiled);
         let compiled = compiled.map_err(|problems| {
             let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("{}", list.join("\n"))
