@@ -83,7 +83,7 @@ fn exchange() -> Box<dyn FnMut()> {
         };
         exchange.push_request(body.as_bytes());
         assert!(matches!(exchange.decide(host), Verdict::Forward(_)));
-        exchange.response_head(200, "application/json", "");
+        exchange.response_head(Head { status: 200, content_type: "application/json", content_encoding: "" });
         exchange.response_body(answer, true);
         black_box(exchange.finish(host, End::Whole));
     })

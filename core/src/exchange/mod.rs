@@ -142,7 +142,8 @@ pub struct Exchange {
     request_id: String,
     trace_id: Option<String>,
     identity: Identity,
-    scanner: Option<RequestScanner>,
+    /// On the heap, as the meter is: an exchange is moved about.
+    scanner: Option<Box<RequestScanner>>,
     facts: Option<RequestFacts>,
     /// Where it goes, once that is known.
     route: Option<Place>,
@@ -155,7 +156,7 @@ pub struct Exchange {
     /// How often the control plane answered for this request.
     asks: u8,
     problems: Vec<Problem>,
-    meter: Option<ResponseMeter>,
+    meter: Option<Box<ResponseMeter>>,
     status: u16,
 }
 
@@ -190,7 +191,7 @@ impl Exchange {
             request_id: header("x-request-id").unwrap_or_default().to_owned(),
             trace_id: trace_id.map(str::to_owned),
             identity,
-            scanner: Some(scanner),
+            scanner: Some(Box::new(scanner)),
             facts: None,
             route: None,
             accounts: Vec::new(),
@@ -255,7 +256,7 @@ impl Exchange {
     pub fn response_head(&mut self, head: Head<'_>) {
         self.status = head.status;
         let strip = self.rewrites_response();
-        self.meter = Some(ResponseMeter::new(Some(self.api), head, strip));
+        self.meter = Some(Box::new(ResponseMeter::new(Some(self.api), head, strip)));
     }
 
     /// Headers of the answer that [`Self::response_header`] wants to see.

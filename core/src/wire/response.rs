@@ -280,9 +280,9 @@ impl ResponseMeter {
             finished: answer.finished,
             input_missing: report.input_missing,
             output_missing: report.output_missing,
-            id: answer.id.clone(),
-            status: answer.status.clone(),
-            service_tier: answer.tier.clone(),
+            id: String::from_utf8_lossy(&answer.id).into_owned(),
+            status: String::from_utf8_lossy(&answer.status).into_owned(),
+            service_tier: String::from_utf8_lossy(&answer.tier).into_owned(),
             api: answer.api(),
         }
     }
