@@ -69,7 +69,7 @@ test-e2e: tools $(SDK_INSTALLED) filter dashboard ## The built filter in real En
 
 test-wasm: tools $(WASM_RUNNER) ## The engine's readers as wasm32, under Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(WASM_RUNNER) \
-	  cargo test --locked -p purser-core --target wasm32-unknown-unknown --test wasm
+	  cargo test --locked -p purser-core --features vocabulary --target wasm32-unknown-unknown --test wasm
 
 test-dashboard: dashboard ## The dashboard's own unit tests
 	npm run --prefix $(DASHBOARD) --silent test
