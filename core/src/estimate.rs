@@ -11,11 +11,15 @@
 //! - With the feature `vocabulary`, `Tally` counts text instead of estimating it.
 
 mod block;
+pub mod calibration;
 #[cfg(feature = "vocabulary")]
 mod tally;
+mod text;
 
 #[cfg(feature = "vocabulary")]
 pub use tally::Tally;
+pub use text::CAN_COUNT;
+pub(crate) use text::Text;
 
 /// What was counted so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

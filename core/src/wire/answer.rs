@@ -9,7 +9,7 @@ use super::dialect::{self, Dialect, Figure, Figures, Reading, Said, Split, Unit,
 use super::json::{Key, Reader, Span, Visitor};
 use super::shape;
 use crate::api::Api;
-use crate::estimate::{self, Family, Features};
+use crate::estimate::{self, Family, Text};
 use crate::money;
 use crate::usage::{Kind, Pass, Quality, Term, Terms, Units, Usage};
 
@@ -42,7 +42,7 @@ pub(super) struct Answer {
     pub(super) tier: Vec<u8>,
     terms: Terms,
     family: Family,
-    features: Features,
+    features: Text,
     figures: Figures,
     passes: Vec<(Option<String>, Figures)>,
     in_pass: bool,
@@ -97,7 +97,7 @@ impl Answer {
             tier: Vec::new(),
             terms: Terms::new(),
             family: Family::O200k,
-            features: Features::default(),
+            features: Text::default(),
             figures: Figures::default(),
             passes: Vec::new(),
             in_pass: false,
@@ -114,6 +114,11 @@ impl Answer {
             choices: Choices::Absent,
             inner: Inner::default(),
         }
+    }
+
+    /// Counts text in a vocabulary, where that is built in, instead of estimating it.
+    pub(super) fn count_text(&mut self, seed: u64) {
+        self.features = Text::counted(seed);
     }
 
     /// Whose it is.

@@ -140,6 +140,14 @@ impl ResponseMeter {
         }
     }
 
+    /// Counts the text of the answer in a vocabulary, where that is built in, instead of estimating it: for a stream that
+    /// will report nothing. `seed`: a number that the model does not know.
+    #[must_use]
+    pub fn counting(mut self, seed: u64) -> Self {
+        self.body.answer.count_text(seed);
+        self
+    }
+
     /// Headers of the answer that [`Self::header`] wants to see.
     pub fn wanted_headers(api: Option<Api>) -> impl Iterator<Item = &'static str> + use<> {
         let bedrock = matches!(api, Some(Api::BedrockInvoke)).then_some(bedrock_invoke::HEADERS);
