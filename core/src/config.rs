@@ -4,6 +4,7 @@
 //! [`crate::policy::Policy::compile`] turns it into the form that decides, and refuses what it cannot.
 
 use crate::api::Api;
+use crate::free::Free;
 use crate::labels::Source;
 use crate::pricing::PriceEntry;
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,9 @@ pub struct ProviderConfig {
     pub apis: Vec<Api>,
     /// The price book's name of it. A price is looked up by `name` first (overrides), then by this.
     pub catalog: String,
+    /// What of its API is let through that costs nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub free: Vec<Free>,
 }
 
 /// The request header that chooses the route. The filter sets it; a caller's own is removed.

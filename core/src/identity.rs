@@ -12,6 +12,10 @@ use std::collections::{BTreeMap, HashMap};
 
 /// What every virtual key starts with.
 pub const KEY_PREFIX: &str = "pk-";
+/// Headers in which SDKs send keys: OpenAI's and most others' `authorization`, Anthropic's `x-api-key`, Azure's `api-key`,
+/// Google's `x-goog-api-key`, AWS' session token. None of them reaches a provider.
+pub const CREDENTIALS: [&str; 6] =
+    ["authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "x-amz-security-token"];
 /// Longest label value that is kept; the rest is cut off.
 const VALUE_MAX: usize = 128;
 
@@ -93,6 +97,29 @@ pub enum IdentityError {
     /// The policy wants a label that no trusted source gave.
     #[error("the caller's `{0}` is not known: use a virtual key that has it, or a header that the policy trusts")]
     LabelRequired(String),
+}
+
+/// The virtual key among a request's credentials, wherever it stands: another credential beside it must not hide it.
+///
+/// In `authorization` it is the bearer's token, or the access key's id of an AWS signature: an SDK that can only sign
+/// gets the virtual key as its `AWS_ACCESS_KEY_ID`. `query`: the value of the query's `key`.
+#[must_use]
+pub fn virtual_key<'a>(headers: &'a [(String, String)], query: Option<&'a str>) -> Option<&'a str> {
+    let credentials = headers.iter().filter(|(name, _)| CREDENTIALS.contains(&name.as_str()));
+    let secrets = credentials.map(|(name, value)| {
+        if !name.ends_with("authorization") {
+            return value.trim();
+        }
+        let (scheme, secret) = value.split_once(' ').unwrap_or(("", value));
+        match scheme {
+            "AWS4-HMAC-SHA256" => {
+                let id = secret.split_once("Credential=").map_or("", |(_, rest)| rest);
+                id.split('/').next().unwrap_or_default()
+            }
+            _ => secret.trim(),
+        }
+    });
+    secrets.chain(query).find(|secret| secret.starts_with(KEY_PREFIX))
 }
 
 /// Finds out who calls.
@@ -222,6 +249,25 @@ mod tests {
             identify(&labelled, &keys(), presented, 0).unwrap_err().1,
             IdentityError::LabelRequired("user".into())
         );
+    }
+
+    #[test]
+    fn a_virtual_key_is_found_wherever_an_sdk_sends_its_key() {
+        let signature = "AWS4-HMAC-SHA256 Credential=pk-1/20261123/us-east-1/bedrock/aws4_request, SignedHeaders=host";
+        let cases = [
+            (vec![("authorization", "Bearer pk-1")], None, Some("pk-1")),
+            (vec![("authorization", "bearer  pk-1 ")], None, Some("pk-1")),
+            (vec![("authorization", "pk-1")], None, Some("pk-1")),
+            (vec![("authorization", signature)], None, Some("pk-1")),
+            (vec![("x-api-key", "pk-1")], None, Some("pk-1")),
+            (vec![("api-key", "sk-other"), ("x-goog-api-key", "pk-1")], None, Some("pk-1")),
+            (vec![("authorization", "Bearer sk-a"), ("authorization", "Bearer pk-1")], None, Some("pk-1")),
+            (vec![("authorization", "Bearer sk-a")], Some("pk-1"), Some("pk-1")),
+            (vec![("x-other", "pk-1")], Some("AIza"), None),
+        ];
+        for (pairs, query, want) in cases {
+            assert_eq!(virtual_key(&headers(&pairs), query), want, "{pairs:?} {query:?}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod budget;
 pub mod config;
 pub mod estimate;
 pub mod exchange;
+pub mod free;
 pub mod identity;
 pub mod labels;
 pub mod limit;

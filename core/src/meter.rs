@@ -80,6 +80,43 @@ pub fn is_pending(answer: &ResponseFacts) -> bool {
     answer.usage.is_none() && matches!(answer.status.as_str(), "queued" | "in_progress" | "starting" | "processing")
 }
 
+/// What an answer means for the bill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Charged {
+    /// Nothing: the provider refused, or sent an error in the place of an answer.
+    Nothing,
+    /// What another request will tell.
+    Later,
+    /// This much; `None` when nothing tells.
+    For(Option<Usage>),
+}
+
+/// What the answer to a request means for the bill. `asked`: the model that was asked for; `whole`: see [`usage`].
+#[must_use]
+pub fn charged(
+    api: Api,
+    request: Option<&RequestFacts>,
+    asked: &str,
+    status: u16,
+    answer: &ResponseFacts,
+    whole: bool,
+) -> Charged {
+    // An error in the place of an answer.
+    let refused = answer.is_error && answer.usage.is_none() && answer.output_estimate == 0;
+    if !(200..300).contains(&status) || refused {
+        return Charged::Nothing;
+    }
+    // A stream that broke can be gone on with, where the provider works on by itself.
+    let goes_on = !whole && request.is_some_and(|request| request.background) && !answer.id.is_empty();
+    let known = answer.usage.as_ref().is_some_and(|usage| usage.quality == Quality::Exact);
+    if is_pending(answer) || (goes_on && !known) {
+        return Charged::Later;
+    }
+    let family = estimate::family(answer.model.as_deref().unwrap_or(asked));
+    let prompt = request.map_or(0, |request| request.input_tokens(family));
+    Charged::For(usage(api, request, prompt, answer, whole))
+}
+
 /// An exchange that was recorded, whole.
 #[derive(Clone, Copy)]
 pub struct Recorded<'a> {
@@ -168,22 +205,21 @@ impl Recorded<'_> {
         let by_shape = facts.as_ref().and_then(|facts| facts.api).or(answer.api);
         let api = api.or(if answer.usage.is_some() { answer.api.or(by_shape) } else { by_shape });
 
-        let answered = (200..300).contains(&self.status);
-        // An error in the place of an answer.
-        let refused = answer.is_error && answer.usage.is_none() && answer.output_estimate == 0;
-        // Where only the shape tells, it must tell of use.
-        let known = target.is_some() || (self.method == "POST" && answer.usage.is_some());
-        let metered = answered && known && !refused;
         let in_path = target.as_ref().and_then(|target| target.model.clone());
         let request_model = match &facts {
             Some(facts) => facts.model.clone(),
             None => in_path.unwrap_or_default(),
         };
-        let model = answer.model.as_deref().unwrap_or(&request_model);
-        let prompt = facts.as_ref().map_or(0, |facts| facts.input_tokens(estimate::family(model)));
-        let pending = metered && is_pending(&answer);
-        let usage = match api {
-            Some(api) if metered && !pending => usage(api, facts.as_ref(), prompt, &answer, true),
+        let charged = match api {
+            Some(api) => charged(api, facts.as_ref(), &request_model, self.status, &answer, true),
+            None => Charged::Nothing,
+        };
+        // Where only the shape tells, it must tell of use.
+        let known = target.is_some() || (self.method == "POST" && answer.usage.is_some());
+        let metered = known && charged != Charged::Nothing;
+        let pending = metered && charged == Charged::Later;
+        let usage = match charged {
+            Charged::For(usage) if metered => usage,
             _ => None,
         };
         if metered {

@@ -91,6 +91,14 @@ pub fn of_host(host: &str) -> Option<&'static str> {
     HOSTS.iter().find(|(end, _)| fits(end)).map(|(_, provider)| *provider)
 }
 
+/// Whether a provider refuses or does without OpenAI's `stream_options`: its streams report usage unasked.
+///
+/// Mistral: <https://docs.mistral.ai/api/#tag/chat> has no such field and takes none that it does not know (2026-11).
+#[must_use]
+pub fn reports_unasked(name: &str) -> bool {
+    name == "mistral"
+}
+
 /// The price book's name of a provider that others call otherwise.
 #[must_use]
 pub fn canonical(name: &str) -> &str {

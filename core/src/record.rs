@@ -126,6 +126,9 @@ pub enum Cost {
     Unpriced,
     /// Usage is not known. That is not free.
     Unmetered,
+    /// The provider still works on it: usage and cost come with the first answer to a poll that has them, on a record
+    /// of its own.
+    Pending,
     /// Nothing was used: refused, or failed before a provider took it.
     None,
 }
@@ -137,7 +140,7 @@ impl Cost {
         match self {
             Self::Priced { nano_usd, .. } => Some(NanoUsd(*nano_usd)),
             Self::None => Some(NanoUsd(0)),
-            Self::Unpriced | Self::Unmetered => None,
+            Self::Unpriced | Self::Unmetered | Self::Pending => None,
         }
     }
 }

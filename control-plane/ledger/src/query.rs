@@ -1,5 +1,6 @@
 //! What people ask of the book. Sums come from the minute roll-ups, single records from the records.
 
+use crate::schema::column;
 use crate::{Ledger, LedgerError, gaps, int};
 use purser_core::config::BudgetRule;
 use purser_core::record::Record;
@@ -317,7 +318,7 @@ impl Ledger {
     /// [`LedgerError`] when the book cannot be read.
     pub async fn summary(&self, from_ms: u64, to_ms: u64) -> Result<Summary, LedgerError> {
         self.read(move |connection| {
-            let kinds: Vec<String> = Kind::ALL.iter().map(|kind| format!("sum({})", kind.name())).collect();
+            let kinds: Vec<String> = Kind::ALL.iter().map(|kind| format!("sum({})", column(*kind))).collect();
             let mut query = connection.prepare_cached(&format!(
                 "SELECT sum(nano_usd), sum(requests), sum(refused), sum(failed), sum(unpriced), sum(unmetered),
                    sum(estimated), {}
@@ -402,7 +403,7 @@ impl Ledger {
     /// [`LedgerError`] when the book cannot be read.
     pub async fn top(&self, from_ms: u64, to_ms: u64, by: By, limit: u64) -> Result<Vec<TopRow>, LedgerError> {
         self.read(move |connection| {
-            let sum = |kinds: &[Kind]| kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" + ");
+            let sum = |kinds: &[Kind]| kinds.iter().map(|kind| column(*kind)).collect::<Vec<_>>().join(" + ");
             let sql = format!(
                 "SELECT {}, sum(nano_usd), sum(requests), sum(refused), sum(unpriced), sum({}), sum({})
                  FROM spend WHERE minute_ms >= ?1 AND minute_ms < ?2 GROUP BY 1 ORDER BY 2 DESC, 3 DESC LIMIT ?3",

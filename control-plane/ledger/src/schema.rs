@@ -122,10 +122,15 @@ pub(crate) fn open(path: &Path) -> Result<Connection, LedgerError> {
 fn all_kinds(transaction: &Transaction<'_>) -> Result<(), LedgerError> {
     const FIRST: [Kind; 5] = [Kind::Input, Kind::CacheRead, Kind::CacheWrite5m, Kind::CacheWrite1h, Kind::Output];
     for kind in Kind::ALL.into_iter().filter(|kind| !FIRST.contains(kind)) {
-        let add = format!("ALTER TABLE spend ADD COLUMN {} INTEGER NOT NULL DEFAULT 0", kind.name());
+        let add = format!("ALTER TABLE spend ADD COLUMN {} INTEGER NOT NULL DEFAULT 0", column(kind));
         transaction.execute_batch(&add)?;
     }
     Ok(())
+}
+
+/// The column of `spend` that sums a kind of unit: its name, but where a count of exchanges has that.
+pub(crate) fn column(kind: Kind) -> &'static str {
+    if kind == Kind::Requests { "charged_requests" } else { kind.name() }
 }
 
 /// The budgets that leases were last granted by.

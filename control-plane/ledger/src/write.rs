@@ -1,5 +1,6 @@
 //! The one writer. Syncs that come while a transaction is written wait for the next, together.
 
+use crate::schema::column;
 use crate::{Budgets, LedgerError, gaps, int, lease, schema};
 use purser_core::record::{Cost, Outcome, Record};
 use purser_core::sync::{SyncRequest, SyncResponse};
@@ -271,7 +272,7 @@ fn upsert() -> String {
     const OF: [&str; 9] =
         ["minute_ms", "org", "team", "user", "feature", "environment", "workload", "provider", "model"];
     const COUNTS: [&str; 7] = ["requests", "refused", "failed", "unpriced", "unmetered", "estimated", "nano_usd"];
-    let sums: Vec<&str> = COUNTS.into_iter().chain(Kind::ALL.into_iter().map(Kind::name)).collect();
+    let sums: Vec<&str> = COUNTS.into_iter().chain(Kind::ALL.into_iter().map(column)).collect();
     let columns: Vec<&str> = OF.into_iter().chain(sums.iter().copied()).collect();
     let places: Vec<String> = (1..=columns.len()).map(|at| format!("?{at}")).collect();
     let added: Vec<String> = sums.iter().map(|sum| format!("{sum} = {sum} + excluded.{sum}")).collect();

@@ -1,18 +1,24 @@
 //! Whether a request may go on: access, then rate limits, then budgets; all of them or none.
 
+use super::pending::Pending;
 use super::{Account, Exchange, Forward, Host, Phase, Taken, Verdict};
+use crate::api::Api;
 use crate::budget::Instance;
 use crate::budget::lease::{self, Hold};
 use crate::config::{BudgetRule, OnUnavailable, OnUnpriced};
 use crate::estimate;
+use crate::identity::Identity;
 use crate::labels::Labels;
 use crate::limit::{self, Answer, Pace};
 use crate::money::NanoUsd;
 use crate::policy::{Policy, Subject};
 use crate::pricing::book::Price;
-use crate::pricing::cost::{affordable_output, worst_case};
+use crate::pricing::cost::{affordable_output, cost, worst_case};
+use crate::providers;
 use crate::record::{Problem, Reason};
 use crate::refusal::{Cause, Refusal};
+use crate::usage::{Kind, Quality, Term, Units, Usage};
+use crate::wire::path;
 use crate::wire::request::RequestFacts;
 use crate::wire::rewrite::{self, Edits};
 use std::rc::Rc;
@@ -68,6 +74,9 @@ impl Output {
 impl Exchange {
     /// Decides, after the last piece of the body was pushed.
     pub fn decide(&mut self, host: Host<'_>) -> Verdict {
+        if let Some(pending) = self.poll.take() {
+            return self.poll(host, pending);
+        }
         let Some(mut scanner) = self.scanner.take() else { return self.unexpected(host) };
         match scanner.finish() {
             Err(error) => Verdict::Refuse(self.refuse_body(host, &error)),
@@ -99,6 +108,29 @@ impl Exchange {
             Ok(verdict) => verdict,
             Err(stop) => Verdict::Refuse(self.stop(host, &stop)),
         }
+    }
+
+    /// Sends a poll on. It holds nothing; what it may bring is charged to whoever asked for the answer.
+    fn poll(&mut self, host: Host<'_>, pending: Pending) -> Verdict {
+        let policy = Rc::clone(&self.policy);
+        self.route = policy.place_of(&pending.provider);
+        if self.route.is_none() {
+            let message = format!("provider `{}`, which works on this answer, is no more", pending.provider);
+            let by = "Provider";
+            return Verdict::Refuse(
+                self.refuse(host, Cause { by, reason: Reason::NoProvider, message: &message, retry_ms: None }),
+            );
+        }
+        self.identity = Identity { key: pending.key.clone(), labels: pending.labels.clone() };
+        let subject =
+            Subject { labels: &pending.labels, provider: &pending.provider, model: &pending.model, api: self.api };
+        // A budget that is closed does not undo what was used.
+        let _ = self.open_accounts(host, &policy, subject);
+        self.estimate.input = pending.input;
+        self.poll = Some(pending);
+        self.phase = Phase::Forwarded;
+        let path = self.changed_path();
+        Verdict::Forward(Forward { route: self.provider().to_owned(), path, edits: None, low: Vec::new() })
     }
 
     /// A host that calls out of turn gets a refusal, not a free pass.
@@ -136,7 +168,8 @@ impl Exchange {
     /// Route, access and rate limits; notes the budgets.
     fn admit_as(&mut self, host: Host<'_>, policy: &Policy, facts: &RequestFacts, labels: &Labels) -> Result<(), Stop> {
         let model = facts.model.as_str();
-        let Some(route) = policy.route(self.api, model, host.now_ms) else {
+        let place = path::provider_of(&self.path);
+        let Some(route) = policy.route(self.api, model, place, host.now_ms) else {
             return Err(Stop {
                 by: "Provider".to_owned(),
                 reason: Reason::NoProvider,
@@ -224,8 +257,9 @@ impl Exchange {
             Ok(()) => {
                 self.number(host);
                 self.phase = Phase::Forwarded;
-                let low = std::mem::take(&mut self.low);
-                Ok(Verdict::Forward(Forward { route: self.provider().to_owned(), edits: self.edits.clone(), low }))
+                let (path, low) = (self.changed_path(), std::mem::take(&mut self.low));
+                let route = self.provider().to_owned();
+                Ok(Verdict::Forward(Forward { route, path, edits: self.edits.clone(), low }))
             }
             Err(Short::Ask(instances)) => {
                 self.phase = Phase::Waiting;
@@ -235,7 +269,7 @@ impl Exchange {
         }
     }
 
-    fn hold_with(&mut self, host: Host<'_>, policy: &Policy, facts: &RequestFacts, asked: Asked) -> Result<(), Short> {
+    fn hold_with(&mut self, host: Host<'_>, policy: &Policy, facts: &RequestFacts, how: Asked) -> Result<(), Short> {
         let Some(route) = self.route.and_then(|place| policy.routed(place)) else { return Ok(()) };
         let upstream_model = route.upstream_model(&facts.model);
         let price = policy.price(route.provider, upstream_model, self.started_ms);
@@ -245,7 +279,10 @@ impl Exchange {
         let model_output = route.model.and_then(|model| model.max_output_tokens);
         let may_rewrite = facts.body_bytes <= policy.config.sync.rewrite_max_bytes as u64;
 
-        let each = facts.max_tokens.or(default_output).or(model_output).unwrap_or(FALLBACK_OUTPUT_TOKENS);
+        let caps = rewrite::caps_output(self.api, upstream_model);
+        let default_output = default_output.filter(|_| caps);
+        let asked = || facts.max_tokens.or(default_output).or(model_output).unwrap_or(FALLBACK_OUTPUT_TOKENS);
+        let each = media_output(self.api, facts).unwrap_or_else(asked);
         let mut output = Output { each, choices: facts.choices.max(1) };
         match price {
             None => {
@@ -254,18 +291,34 @@ impl Exchange {
                 }
             }
             Some(price) => {
-                let room = if clamp && may_rewrite { Some(LEAST_CLAMPED_TOKENS) } else { None };
-                output = self.hold_all(host, policy, &price, output, room, asked)?;
+                let room = (clamp && may_rewrite && caps).then_some(LEAST_CLAMPED_TOKENS);
+                let fees = fees(&price, self.api, facts);
+                output = self.hold_all(host, policy, &price, output, fees, room, how)?;
             }
         }
         self.estimate.output = output.total();
 
-        let capped = clamp || (facts.max_tokens.is_none() && default_output.is_some());
+        let capped = caps && (clamp || (facts.max_tokens.is_none() && default_output.is_some()));
+        let reports = providers::reports_unasked(&route.provider.catalog);
+        let model = route.model.and_then(|model| model.upstream_model.as_deref()).filter(|to| *to != facts.model);
         let mut edits = Edits {
-            model: route.model.and_then(|model| model.upstream_model.clone()).filter(|to| *to != facts.model),
+            model: model.filter(|_| self.target.model.is_none()).map(str::to_owned),
             max_tokens: (capped && facts.max_tokens != Some(output.each)).then_some(output.each),
-            include_usage: facts.stream && !facts.include_usage && rewrite::asks_for_usage(self.api),
+            include_usage: facts.stream && !facts.include_usage && rewrite::asks_for_usage(self.api) && !reports,
         };
+        if let Some(to) = model {
+            // Resumed, it is renamed already.
+            let renamed = path::with_model(&self.path, &self.target, to);
+            self.path_changed |= renamed.is_some();
+            if self.target.model.is_some() || facts.spans.model.is_none() {
+                match renamed {
+                    Some(renamed) => self.path = renamed,
+                    None if self.target.model.as_deref() == Some(to) => {}
+                    None => self.problems.push(Problem::NotRewritten),
+                }
+                self.target.model = self.target.model.is_some().then(|| to.to_owned());
+            }
+        }
         if edits != Edits::default() && !may_rewrite {
             self.problems.push(Problem::NotRewritten);
             edits = Edits::default();
@@ -282,6 +335,7 @@ impl Exchange {
         policy: &Policy,
         price: &Price<'_>,
         wanted: Output,
+        fees: NanoUsd,
         least: Option<u64>,
         asked: Asked,
     ) -> Result<Output, Short> {
@@ -289,7 +343,7 @@ impl Exchange {
         let mut output = wanted;
         // Each round holds all, or caps the output to what one more budget has.
         for _ in 0..=self.accounts.len().saturating_mul(2) {
-            let amount = worst_case(price, prompt, output.total(), None).unwrap_or(NanoUsd(u64::MAX));
+            let amount = worst_case(price, prompt, output.total(), None).unwrap_or(NanoUsd(u64::MAX)).max(fees);
             let Some((at, available)) = self.try_hold(host, policy, amount.0, asked)? else {
                 self.estimate.reserved_nano_usd = amount.0;
                 return Ok(output);
@@ -361,6 +415,47 @@ impl Exchange {
         }
         Ok(short)
     }
+}
+
+/// Output tokens of one choice where they are not text that the request or the policy caps; `None` where they are.
+///
+/// | what | tokens | why |
+/// |---|---|---|
+/// | embeddings, reranking, OCR, predictions | 0 | none is put out, or none is charged |
+/// | an image | 6,300 | the largest at the highest quality: <https://platform.openai.com/docs/guides/image-generation> (2026-11) |
+/// | speech | 2 a character | about 13 characters and 21 tokens a second |
+fn media_output(api: Api, facts: &RequestFacts) -> Option<u64> {
+    let kind = |word: &str| facts.model.contains(word);
+    match api {
+        Api::CohereEmbed | Api::CohereRerank | Api::GeminiEmbed | Api::MistralOcr | Api::OllamaEmbed => Some(0),
+        Api::OpenAiEmbeddings | Api::ReplicatePredictions | Api::VertexPredict => Some(0),
+        Api::BedrockInvoke if kind("embed") || kind("rerank") => Some(0),
+        Api::OpenAiImages => Some(6_300),
+        Api::OpenAiSpeech => Some(facts.characters.saturating_mul(2)),
+        _ => None,
+    }
+}
+
+/// Bytes of a second of sound at 64 kbit/s, a low rate: few recordings have more seconds.
+const BYTES_A_SECOND: u64 = 8_000;
+/// Bytes of a page of a document.
+const BYTES_A_PAGE: u64 = 50_000;
+
+/// What a request costs that is not charged by tokens, as far as it tells: images by their number, speech by characters,
+/// a recording by its bytes, a document by its bytes.
+fn fees(price: &Price<'_>, api: Api, facts: &RequestFacts) -> NanoUsd {
+    let units = match api {
+        Api::OpenAiImages => (Kind::Images, facts.choices.max(1)),
+        Api::OpenAiSpeech => (Kind::Characters, facts.characters),
+        Api::OpenAiTranscription => (Kind::Seconds, facts.body_bytes.div_ceil(BYTES_A_SECOND)),
+        Api::MistralOcr => (Kind::Pages, facts.body_bytes.div_ceil(BYTES_A_PAGE)),
+        Api::CohereRerank => (Kind::SearchUnits, 1),
+        _ => return NanoUsd(0),
+    };
+    let mut usage = Usage::new(Units::of(&[units]), Quality::Estimated);
+    let terms = [(Term::Size, &facts.size), (Term::Quality, &facts.quality)];
+    usage.terms.extend(terms.into_iter().filter(|(_, value)| !value.is_empty()).map(|(term, it)| (term, it.clone())));
+    cost(price, &usage).map_or(NanoUsd(0), |breakdown| breakdown.nano_usd)
 }
 
 /// The estimate errs by a few per cent either way (`tests/tests/estimate.rs`); a fifth on top keeps a reservation above nearly

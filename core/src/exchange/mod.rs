@@ -10,24 +10,30 @@
 //! ```
 //!
 //! - A request is held until it was read whole: only then is it known what it asks for and what it may cost.
+//! - What costs nothing passes ([`Begun::Pass`]) with its caller known and its credentials taken out, and is no exchange.
+//! - An answer that the provider still works on is charged with the first poll that has its usage, once.
 //! - What is held of budgets is settled in `finish`, whatever happened; `finish` comes exactly once.
 //! - The answer goes out whatever the meter makes of it. What cannot be read is unmetered, not free.
 
 mod admission;
+mod pending;
 mod settlement;
 
 use crate::api::Api;
 use crate::budget::Instance;
+use crate::free;
 use crate::identity::{self, Identity, IdentityError, Presented};
 use crate::limit::Pace;
-use crate::policy::{Place, Policy};
+use crate::policy::{Place, Policy, Subject};
 use crate::record::{Denied, Estimate, Problem, Reason, Record};
 use crate::refusal::{Cause, Refusal};
 use crate::store::Store;
-use crate::wire::recognise::{Recognised, recognise};
+use crate::wire::path;
+use crate::wire::recognise::{Recognised, Target, recognise};
 use crate::wire::request::{RequestError, RequestFacts, RequestScanner};
 use crate::wire::response::{Head, Passed, ResponseMeter};
 use crate::wire::rewrite::{self, Edits};
+use pending::Pending;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -72,6 +78,8 @@ pub enum Verdict {
 pub struct Forward {
     /// Value of [`crate::config::ROUTE_HEADER`].
     pub route: String,
+    /// Another path, if it has to be: without the caller's key, with another model.
+    pub path: Option<String>,
     /// Changes to the body, if any: see [`Exchange::rewrite`].
     pub edits: Option<Edits>,
     /// Leases that will not last for long: sync them soon.
@@ -136,6 +144,13 @@ enum Phase {
 pub struct Exchange {
     policy: Rc<Policy>,
     api: Api,
+    target: Target,
+    /// Without the caller's key.
+    path: String,
+    /// It is not the one that came.
+    path_changed: bool,
+    /// The answer that is asked for again, whose usage nobody has charged yet.
+    poll: Option<Pending>,
     phase: Phase,
     started_ms: u64,
     first_byte_ms: Option<u64>,
@@ -161,21 +176,77 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Starts an exchange if the request is one of an LLM API. `headers` have lower-case names, pseudo-headers
-    /// (`:path`, `:method`) among them.
+    /// Starts an exchange if the request is one of an LLM API, and `None` if it is not. `headers` have lower-case names,
+    /// pseudo-headers (`:path`, `:method`) among them.
     #[must_use]
     pub fn begin(host: Host<'_>, policy: Rc<Policy>, headers: &[(String, String)]) -> Option<Begun> {
         let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let Recognised::Exchange(target) = recognise(header(":method")?, header(":path")?) else { return None };
-        let scanner = RequestScanner::of(&target, header("content-type").unwrap_or_default());
-        let bearer = header("authorization").and_then(|value| {
-            let (scheme, secret) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(secret.trim())
-        });
-        // A virtual key counts wherever it stands: a second header must not hide it.
-        let secrets = [header("x-api-key"), header("api-key"), bearer];
-        let is_key = |secret: &&str| secret.starts_with(identity::KEY_PREFIX);
-        let secret = secrets.iter().flatten().copied().find(is_key);
+        let (method, asked) = (header(":method")?, header(":path")?);
+        let target = match recognise(method, asked) {
+            Recognised::Exchange(target) => target,
+            _ => return Self::free(host, &policy, headers),
+        };
+        let poll = target.poll.then(|| pending::find(host.store, last_step(asked), host.now_ms));
+        if poll == Some(None) {
+            // Charged already, or never to be.
+            let route = policy.route(target.api, "", path::provider_of(asked), host.now_ms)?;
+            let (mut exchange, refused) = Self::new(host, Rc::clone(&policy), target, headers);
+            return Some(match refused {
+                None => Begun::Pass(exchange.pass("poll", &route.provider.name)),
+                Some(error) => exchange.refused(host, &error),
+            });
+        }
+        let scans = !target.poll;
+        let content_type = header("content-type").unwrap_or_default();
+        let scanner = scans.then(|| RequestScanner::of(&target, content_type));
+        let (mut exchange, refused) = Self::new(host, policy, target, headers);
+        exchange.scanner = scanner.map(Box::new);
+        exchange.poll = poll.flatten();
+        Some(match refused {
+            None => Begun::Read(exchange),
+            Some(error) => exchange.refused(host, &error),
+        })
+    }
+
+    /// A request that costs nothing, if it is one and the policy lets such through.
+    fn free(host: Host<'_>, policy: &Rc<Policy>, headers: &[(String, String)]) -> Option<Begun> {
+        let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let request = free::request(header(":method")?, header(":path")?, header("anthropic-version").is_some())?;
+        let (provider, api) = policy.free(request)?;
+        let target = Target { api, model: None, stream: None, poll: false };
+        let (mut exchange, refused) = Self::new(host, Rc::clone(policy), target, headers);
+        exchange.route = policy.place_of(&provider.name);
+        if let Some(error) = refused {
+            return Some(exchange.refused(host, &error));
+        }
+        let subject = Subject { labels: &exchange.identity.labels, provider: &provider.name, model: "", api };
+        Some(match policy.free_denied_by(subject) {
+            None => Begun::Pass(exchange.pass(request.what.name(), &provider.name)),
+            Some(rule) => {
+                let (by, message) = (
+                    format!("AccessPolicy/{}", rule.name),
+                    format!("access policy `{}` does not allow provider `{}` here", rule.name, provider.name),
+                );
+                let cause = Cause { by: &by, reason: Reason::Access, message: &message, retry_ms: None };
+                let refusal = exchange.refuse(host, cause);
+                Begun::Refuse(exchange, refusal)
+            }
+        })
+    }
+
+    /// An exchange whose caller is known, or why the caller is not let in.
+    fn new(
+        host: Host<'_>,
+        policy: Rc<Policy>,
+        target: Target,
+        headers: &[(String, String)],
+    ) -> (Self, Option<IdentityError>) {
+        let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let asked = header(":path").unwrap_or_default();
+        let without_key = path::without_key(asked);
+        let path_changed = without_key.is_some();
+        let (path, key) = without_key.map_or((asked.to_owned(), None), |(path, key)| (path, Some(key)));
+        let secret = identity::virtual_key(headers, key.as_deref());
         let presented = Presented { secret, headers, workload: &host.proxy.workload };
         let known = identity::identify(&policy.config.identity, &policy.keys, presented, host.now_ms);
         let (identity, refused) = match known {
@@ -183,15 +254,19 @@ impl Exchange {
             Err((identity, error)) => (identity, Some(error)),
         };
         let trace_id = header("traceparent").and_then(|value| value.split('-').nth(1)).filter(|id| id.len() == 32);
-        let mut exchange = Self {
+        let exchange = Self {
             api: target.api,
+            target,
+            path,
+            path_changed,
+            poll: None,
             phase: Phase::Reading,
             started_ms: host.now_ms,
             first_byte_ms: None,
             request_id: header("x-request-id").unwrap_or_default().to_owned(),
             trace_id: trace_id.map(str::to_owned),
             identity,
-            scanner: Some(Box::new(scanner)),
+            scanner: None,
             facts: None,
             route: None,
             accounts: Vec::new(),
@@ -206,13 +281,20 @@ impl Exchange {
             status: 0,
             policy,
         };
-        match refused {
-            None => Some(Begun::Read(exchange)),
-            Some(error) => {
-                let refusal = exchange.refuse_caller(host, &error);
-                Some(Begun::Refuse(exchange, refusal))
-            }
-        }
+        (exchange, refused)
+    }
+
+    fn refused(mut self, host: Host<'_>, error: &IdentityError) -> Begun {
+        let refusal = self.refuse_caller(host, error);
+        Begun::Refuse(self, refusal)
+    }
+
+    fn pass(&mut self, what: &'static str, provider: &str) -> Pass {
+        Pass { what, route: provider.to_owned(), path: self.changed_path() }
+    }
+
+    fn changed_path(&mut self) -> Option<String> {
+        self.path_changed.then(|| std::mem::take(&mut self.path))
     }
 
     fn refuse_caller(&mut self, host: Host<'_>, error: &IdentityError) -> Refusal {
@@ -230,6 +312,12 @@ impl Exchange {
     #[must_use]
     pub fn is_forwarded(&self) -> bool {
         matches!(self.phase, Phase::Forwarded)
+    }
+
+    /// Whether [`Self::decide`] waits for the request's body.
+    #[must_use]
+    pub fn reads_body(&self) -> bool {
+        self.scanner.is_some()
     }
 
     /// Its number, once it was admitted or refused.
@@ -329,6 +417,25 @@ pub enum Begun {
     Read(Exchange),
     /// Refuse it at once.
     Refuse(Exchange, Refusal),
+    /// Send it on: it costs nothing, and nothing more of it matters here.
+    Pass(Pass),
+}
+
+/// A request that costs nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// What it does, in the words of [`free::Free::name`], or `poll`.
+    pub what: &'static str,
+    /// Value of [`crate::config::ROUTE_HEADER`].
+    pub route: String,
+    /// Another path, if it has to be.
+    pub path: Option<String>,
+}
+
+/// The last step of a path: the id of what is read.
+fn last_step(path: &str) -> &str {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The end of an exchange: usage, cost, what the budgets and limits are charged, and the record.
 
+use super::pending::{self, Pending};
 use super::{End, Exchange, Finished, Host, Phase};
+use crate::api::Api;
 use crate::budget::lease;
 use crate::limit;
-use crate::meter;
+use crate::meter::{self, Charged};
 use crate::pricing::cost::cost_of_passes;
 use crate::record::{Charge, Cost, Outcome, Problem, Record};
 use crate::usage::{Kind, Quality, Units, Usage};
@@ -11,9 +13,18 @@ use crate::wire::response::ResponseFacts;
 use std::rc::Rc;
 
 impl Exchange {
-    /// Settles and writes the record. Comes exactly once, after the last event.
+    /// Settles and writes the record. Comes exactly once, after the last event. `None` for a poll that brought nothing to
+    /// charge.
     #[must_use]
-    pub fn finish(mut self, host: Host<'_>, end: End) -> Finished {
+    pub fn finish(mut self, host: Host<'_>, end: End) -> Option<Finished> {
+        let answer = self.meter.take().map(|mut meter| meter.finish(end == End::Whole));
+        let poll = if self.is_forwarded() { self.poll.take() } else { None };
+        if let Some(pending) = &poll {
+            let answer = answer.as_ref().filter(|_| end == End::Whole)?;
+            if !self.is_final(&pending.model, answer) || !pending::take(host.store, &pending.id) {
+                return None;
+            }
+        }
         self.number(host);
         let (outcome, status, denied) = match &self.phase {
             Phase::Denied(denied, status) => (Outcome::Denied, *status, Some(denied.clone())),
@@ -28,8 +39,8 @@ impl Exchange {
             }
         };
         let forwarded = self.is_forwarded();
-        let answer = self.meter.take().map(|mut meter| meter.finish(end == End::Whole));
-        let (usage, cost) = if forwarded { self.price(end, answer.as_ref()) } else { (None, Cost::None) };
+        let polled = poll.as_ref().map(|pending| pending.model.as_str());
+        let (usage, cost) = if forwarded { self.price(host, end, polled, answer.as_ref()) } else { (None, Cost::None) };
         if let Some(answer) = &answer {
             self.problems.extend(&answer.problems);
         }
@@ -39,6 +50,7 @@ impl Exchange {
         let touched = self.accounts.iter().map(|account| account.instance.clone()).collect();
         let provider = self.provider().to_owned();
         let facts = self.facts.take();
+        let model = poll.map(|pending| pending.model).or(self.target.model);
         let record = Record {
             proxy: host.proxy.id.clone(),
             epoch: host.proxy.epoch,
@@ -49,9 +61,9 @@ impl Exchange {
             duration_ms: host.now_ms.saturating_sub(self.started_ms),
             first_byte_ms: self.first_byte_ms,
             api: self.api,
-            stream: facts.as_ref().is_some_and(|facts| facts.stream),
+            stream: facts.as_ref().map_or(self.target.stream == Some(true), |facts| facts.stream),
             provider,
-            request_model: facts.map(|facts| facts.model).unwrap_or_default(),
+            request_model: facts.map(|facts| facts.model).or(model).unwrap_or_default(),
             response_model: answer.and_then(|answer| answer.model),
             labels: self.identity.labels,
             key: self.identity.key,
@@ -66,27 +78,66 @@ impl Exchange {
             price_book: self.policy.config.price_book.clone(),
             problems: self.problems,
         };
-        Finished { record, touched }
+        Some(Finished { record, touched })
     }
 
-    /// Usage and cost of an exchange that was sent on.
-    fn price(&mut self, end: End, answer: Option<&ResponseFacts>) -> (Option<Usage>, Cost) {
-        let succeeded = (200..300).contains(&self.status);
+    /// Whether a poll's answer is the last word.
+    fn is_final(&self, asked: &str, answer: &ResponseFacts) -> bool {
+        let charged = meter::charged(self.api, None, asked, self.status, answer, true);
+        charged != Charged::Later && (200..300).contains(&self.status)
+    }
+
+    /// Remembers an answer that the provider still works on. Whether there will be a poll to charge.
+    fn remember(&self, host: Host<'_>, asked: &str, answer: &ResponseFacts) -> bool {
+        let polled = matches!(self.api, Api::OpenAiResponses | Api::GeminiInteractions);
+        let pending = Pending {
+            id: answer.id.clone(),
+            api: self.api,
+            provider: self.provider().to_owned(),
+            model: asked.to_owned(),
+            labels: self.identity.labels.clone(),
+            key: self.identity.key.clone(),
+            input: self.estimate.input,
+            until_ms: 0,
+        };
+        polled && pending::remember(host.store, pending, host.now_ms)
+    }
+
+    /// Usage and cost of an exchange that was sent on. `polled`: the model that was asked for, when this is a poll.
+    fn price(
+        &mut self,
+        host: Host<'_>,
+        end: End,
+        polled: Option<&str>,
+        answer: Option<&ResponseFacts>,
+    ) -> (Option<Usage>, Cost) {
+        let asked = polled.or(self.facts.as_ref().map(|facts| facts.model.as_str())).unwrap_or_default().to_owned();
         let usage = match (end, answer) {
             (End::NotSent, _) => return (None, Cost::None),
             (End::NoAnswer, _) => None,
-            (_, Some(answer)) if !succeeded && answer.usage.is_none() => return (None, Cost::None),
+            // It failed, or was called off, and nothing was counted.
+            (_, Some(answer)) if polled.is_some() && answer.usage.is_none() && answer.status != "completed" => {
+                return (None, Cost::None);
+            }
             (_, Some(answer)) => {
-                if end == End::Whole && answer.usage.is_none() {
-                    self.problems.push(Problem::UsageMissing);
+                let facts = self.facts.as_ref();
+                match meter::charged(self.api, facts, &asked, self.status, answer, end == End::Whole) {
+                    Charged::Nothing => return (None, Cost::None),
+                    Charged::Later if self.remember(host, &asked, answer) => return (None, Cost::Pending),
+                    Charged::Later => None,
+                    Charged::For(usage) => {
+                        if end == End::Whole && answer.usage.is_none() {
+                            self.problems.push(Problem::UsageMissing);
+                        }
+                        usage
+                    }
                 }
-                meter::usage(self.api, self.facts.as_ref(), self.estimate.input, answer, end == End::Whole)
             }
             // The caller left before the answer began: the provider has read the prompt, and may write for nobody.
             (_, None) => Some(self.partial(0)),
         };
         let Some(usage) = usage else { return (None, Cost::Unmetered) };
-        let cost = self.cost(&usage, answer.and_then(|answer| answer.model.as_deref()));
+        let cost = self.cost(&usage, &asked, answer.and_then(|answer| answer.model.as_deref()));
         (Some(usage), cost)
     }
 
@@ -97,9 +148,8 @@ impl Exchange {
 
     /// At the price of the model that answered; of the one that was sent for when that has none. Where several were at
     /// work, each at its own.
-    fn cost(&self, usage: &Usage, response_model: Option<&str>) -> Cost {
+    fn cost(&self, usage: &Usage, asked: &str, response_model: Option<&str>) -> Cost {
         let policy = Rc::clone(&self.policy);
-        let asked = self.facts.as_ref().map(|facts| facts.model.as_str()).unwrap_or_default();
         let Some(route) = self.route.and_then(|place| policy.routed(place)) else { return Cost::Unpriced };
         let find = |model: &str| policy.price(route.provider, model, self.started_ms);
         let price = response_model.and_then(find).or_else(|| find(route.upstream_model(asked)));
@@ -121,7 +171,11 @@ impl Exchange {
         for account in &mut self.accounts {
             let held = std::mem::take(&mut account.held);
             // What is not known is charged as it was held: it may have cost that much.
-            let amount = cost.amount().map_or(held, |amount| amount.0);
+            let amount = match cost {
+                // The poll that brings its usage is charged.
+                Cost::Pending => 0,
+                _ => cost.amount().map_or(held, |amount| amount.0),
+            };
             lease::settle(host.store, &account.instance, held, amount);
             if amount > 0 {
                 charges.push(Charge { budget: account.instance.to_string(), nano_usd: amount });

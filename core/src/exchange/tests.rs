@@ -14,6 +14,7 @@ fn config(budget: Value) -> Rc<Policy> {
             name: "openai".into(),
             apis: vec![Api::OpenAiChat],
             catalog: "openai".into(),
+            free: Vec::new(),
         }],
         ..FilterConfig::default()
     };
@@ -115,7 +116,7 @@ fn a_cold_lease_waits_once_then_the_request_is_held_settled_and_recorded() {
     assert!(held > 100 * 10_000, "100 output tokens at 10 µUSD and a prompt: {held}");
 
     world.answer(&mut exchange, &reply(20, 30));
-    let Finished { record, touched } = exchange.finish(world.host(), End::Whole);
+    let Finished { record, touched } = exchange.finish(world.host(), End::Whole).unwrap();
     let cost = 20 * 1_000 + 30 * 10_000;
     assert!(matches!(&record.cost, Cost::Priced { nano_usd, .. } if *nano_usd == cost), "{:?}", record.cost);
     assert_eq!((record.outcome, record.seq, record.status), (Outcome::Complete, 1, 200));
@@ -135,7 +136,7 @@ fn a_warm_lease_never_waits() {
         let mut exchange = world.begin(&ask(100));
         forwarded(exchange.decide(world.host()));
         world.answer(&mut exchange, &reply(5, 5));
-        let _ = exchange.finish(world.host(), End::Whole);
+        let _ = exchange.finish(world.host(), End::Whole).unwrap();
     }
     assert_eq!(lease::read(&world.store, &world.instance()).spent, 20 * (5 * 1_000 + 5 * 10_000));
 }
@@ -148,7 +149,7 @@ fn an_exhausted_budget_refuses_and_holds_nothing() {
     let refusal = refused(exchange.decide(world.host()));
     assert_eq!((refusal.status, refusal.denied.by.as_str()), (429, "Budget/b"));
     assert!(refusal.body.contains("1.00 USD for team ml"), "{}", refusal.body);
-    let record = exchange.finish(world.host(), End::Whole).record;
+    let record = exchange.finish(world.host(), End::Whole).unwrap().record;
     assert_eq!((record.outcome, record.cost, record.status), (Outcome::Denied, Cost::None, 429));
     assert_eq!(lease::read(&world.store, &world.instance()).reserved, 0);
 }
@@ -162,7 +163,7 @@ fn without_a_control_plane_the_policy_decides() {
         match exchange.resume(world.host(), false) {
             Verdict::Forward(_) if passes => {
                 world.answer(&mut exchange, &reply(10, 10));
-                let record = exchange.finish(world.host(), End::Whole).record;
+                let record = exchange.finish(world.host(), End::Whole).unwrap().record;
                 assert_eq!(record.problems, [Problem::LeaseUnavailable]);
                 assert_eq!(lease::read(&world.store, &world.instance()).spent, 110_000, "charged when it is back");
             }
@@ -217,7 +218,7 @@ fn an_unpriced_model_is_refused_by_a_hard_budget_and_never_free() {
     forwarded(exchange.decide(world.host()));
     exchange.response_head(Head { status: 200, content_type: "application/json", content_encoding: "" });
     exchange.response_body(br#"{"model":"mystery","usage":{"prompt_tokens":3,"completion_tokens":4}}"#, true);
-    let record = exchange.finish(world.host(), End::Whole).record;
+    let record = exchange.finish(world.host(), End::Whole).unwrap().record;
     assert_eq!(record.cost, Cost::Unpriced);
     assert_eq!(record.usage.unwrap().units.tokens(), 7);
 }
@@ -230,7 +231,7 @@ fn an_answer_that_cannot_be_read_is_charged_as_held() {
     forwarded(exchange.decide(world.host()));
     exchange.response_head(Head { status: 200, content_type: "application/json", content_encoding: "br" });
     exchange.response_body(b"\x00\x01\x02", true);
-    let record = exchange.finish(world.host(), End::Whole).record;
+    let record = exchange.finish(world.host(), End::Whole).unwrap().record;
     assert_eq!(record.cost, Cost::Unmetered);
     assert_eq!(record.charges.first().map(|c| c.nano_usd), Some(record.estimate.reserved_nano_usd));
 }
@@ -255,7 +256,7 @@ fn ends_that_cost_nothing_and_ends_that_may_have() {
         let mut exchange = world.begin(&ask(100));
         forwarded(exchange.decide(world.host()));
         drive(&world, &mut exchange);
-        let record = exchange.finish(world.host(), end).record;
+        let record = exchange.finish(world.host(), end).unwrap().record;
         assert_eq!((record.outcome, record.cost == Cost::None), (outcome, free), "{case}");
         let lease = lease::read(&world.store, &world.instance());
         assert_eq!((lease.reserved, lease.spent == 0), (0, free), "{case}");
@@ -277,7 +278,7 @@ fn a_stream_cut_short_is_charged_for_what_was_seen() {
         b"data: {\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one two three four\"}}],\"usage\":null}\n\n",
         false,
     );
-    let record = exchange.finish(world.host(), End::Cut).record;
+    let record = exchange.finish(world.host(), End::Cut).unwrap().record;
     let usage = record.usage.unwrap();
     assert_eq!((record.outcome, usage.quality), (Outcome::Aborted, Quality::Partial));
     assert!(usage.units.output() >= 3 && usage.units.output() <= 8, "{usage:?}");
@@ -294,7 +295,7 @@ fn a_body_that_is_not_what_the_api_takes_is_refused_in_its_dialect() {
         };
         exchange.push_request(body);
         assert_eq!(refused(exchange.decide(world.host())).status, 400, "{body:?}");
-        let record = exchange.finish(world.host(), End::Whole).record;
+        let record = exchange.finish(world.host(), End::Whole).unwrap().record;
         assert_eq!(record.problems, [Problem::RequestUnreadable]);
     }
 }
@@ -317,4 +318,150 @@ fn a_rate_limit_refuses_with_the_time_to_come_back_and_costs_nothing() {
     let refusal = refused(world.begin(&ask(1)).decide(world.host()));
     let retry = refusal.headers.iter().find(|(name, _)| *name == "retry-after").map(|(_, value)| value.as_str());
     assert_eq!((refusal.status, retry), (429, Some("30")));
+}
+
+fn begin_at(world: &World, headers: &[(&str, &str)]) -> Option<Begun> {
+    let headers: Vec<_> = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Exchange::begin(world.host(), Rc::clone(&world.policy), &headers)
+}
+
+/// A world whose providers serve these.
+fn serving(budget: Value, providers: &[(&str, &[Api])], models: Value) -> World {
+    let mut world = World::new(budget);
+    let before = &world.policy.config;
+    let mut config = FilterConfig { models: serde_json::from_value(models).unwrap(), ..before.clone() };
+    config.prices = vec![
+        serde_json::from_value(json!({
+            "provider": "openai", "model": "m", "match": ["*"],
+            "rates": [{"from": "1970-01-01", "input": "1", "output": "10"}],
+        }))
+        .unwrap(),
+    ];
+    let provider = |(name, apis): &(&str, &[Api])| crate::config::ProviderConfig {
+        name: (*name).to_owned(),
+        apis: apis.to_vec(),
+        catalog: "openai".to_owned(),
+        free: free::Free::USUAL.to_vec(),
+    };
+    config.providers = providers.iter().map(provider).collect();
+    world.policy = Rc::new(Policy::compile(config).unwrap());
+    world
+}
+
+fn read(begun: Option<Begun>, body: &Value) -> Exchange {
+    let Some(Begun::Read(mut exchange)) = begun else { panic!("not begun: {begun:?}") };
+    exchange.push_request(body.to_string().as_bytes());
+    exchange
+}
+
+#[test]
+fn a_model_in_the_path_is_what_is_asked_for_and_is_renamed_there() {
+    let models = json!([{"name": "a", "match": ["alias"], "provider": "p", "upstream_model": "real:1"}]);
+    let apis = [Api::GeminiGenerate, Api::BedrockConverse, Api::OpenAiChat];
+    let world = serving(Value::Null, &[("p", &apis)], models);
+    let cases = [
+        ("/v1beta/models/alias:generateContent?alt=json&key=pk", "/v1beta/models/real%3A1:generateContent?alt=json"),
+        ("/model/alias/converse-stream", "/model/real%3A1/converse-stream"),
+        ("/openai/deployments/alias/chat/completions", "/openai/deployments/real%3A1/chat/completions"),
+    ];
+    for (path, want) in cases {
+        let mut exchange = read(begin_at(&world, &[(":method", "POST"), (":path", path)]), &json!({"messages": []}));
+        let forward = forwarded(exchange.decide(world.host()));
+        assert_eq!((forward.path.as_deref(), forward.edits), (Some(want), None), "{path}");
+        let record = exchange.finish(world.host(), End::Cut).unwrap().record;
+        assert_eq!(record.request_model, "alias");
+    }
+    let mut exchange = read(
+        begin_at(&world, &[(":method", "POST"), (":path", "/v1/chat/completions")]),
+        &json!({"model": "alias", "messages": []}),
+    );
+    let forward = forwarded(exchange.decide(world.host()));
+    assert_eq!((forward.path, forward.edits.unwrap().model.as_deref()), (None, Some("real:1")));
+}
+
+#[test]
+fn what_has_no_output_tokens_holds_none_and_is_not_capped() {
+    let apis = [Api::OpenAiEmbeddings, Api::CohereRerank, Api::OpenAiImages, Api::OpenAiSpeech];
+    let world = serving(json!({"clamp": true, "default_max_tokens": 50}), &[("p", &apis)], json!([]));
+    world.grant(500_000_000, false);
+    let cases = [
+        ("/v1/embeddings", json!({"model": "m", "input": "a text"}), 0),
+        ("/v2/rerank", json!({"model": "m", "query": "q", "documents": ["a"]}), 0),
+        ("/v1/images/generations", json!({"model": "m", "prompt": "a ship", "n": 2}), 12_600),
+        ("/v1/audio/speech", json!({"model": "m", "input": "ahoy", "voice": "x"}), 8),
+    ];
+    for (path, body, output) in cases {
+        let headers = [(":method", "POST"), (":path", path), ("x-purser-team", "ml")];
+        let mut exchange = read(begin_at(&world, &headers), &body);
+        assert_eq!(forwarded(exchange.decide(world.host())).edits, None, "{path}");
+        let record = exchange.finish(world.host(), End::NotSent).unwrap().record;
+        assert_eq!(record.estimate.output, output, "{path}");
+        assert!(record.estimate.reserved_nano_usd > output * 10_000, "{path}");
+    }
+}
+
+#[test]
+fn an_answer_in_the_background_is_charged_once_by_the_poll_that_has_it() {
+    let mut world = serving(json!({}), &[("other", &[Api::OpenAiChat]), ("p", &[Api::OpenAiResponses])], json!([]));
+    world.grant(500_000_000, false);
+    let post = [(":method", "POST"), (":path", "/v1/responses"), ("x-purser-team", "ml")];
+    let mut exchange = read(begin_at(&world, &post), &json!({"model": "m", "input": "think", "background": true}));
+    forwarded(exchange.decide(world.host()));
+    world.answer(&mut exchange, &json!({"id": "resp_1", "object": "response", "status": "queued", "model": "m"}));
+    let record = exchange.finish(world.host(), End::Whole).unwrap().record;
+    assert_eq!((record.cost, record.usage, record.charges.len()), (Cost::Pending, None, 0));
+    assert_eq!(lease::read(&world.store, &world.instance()).reserved, 0);
+
+    let usage = json!({"input_tokens": 20, "output_tokens": 30, "total_tokens": 50});
+    let done = json!({"id": "resp_1", "object": "response", "status": "completed", "model": "m", "output": [],
+        "usage": usage});
+    let working = json!({"id": "resp_1", "object": "response", "status": "in_progress", "model": "m"});
+    let begin = |world: &World, path: &str| begin_at(world, &[(":method", "GET"), (":path", path)]);
+    let poll = |world: &World| {
+        let Some(Begun::Read(mut exchange)) = begin(world, "/v1/responses/resp_1?include=x") else { panic!("no poll") };
+        assert!(!exchange.reads_body());
+        assert_eq!(forwarded(exchange.decide(world.host())).route, "p");
+        exchange
+    };
+    let mut early = poll(&world);
+    world.answer(&mut early, &working);
+    assert_eq!(early.finish(world.host(), End::Whole), None);
+    let (mut first, mut second) = (poll(&world), poll(&world));
+    world.answer(&mut first, &done);
+    world.answer(&mut second, &done);
+    world.now_ms += 5_000;
+    let record = first.finish(world.host(), End::Whole).unwrap().record;
+    let cost = 20 * 1_000 + 30 * 10_000;
+    assert!(matches!(&record.cost, Cost::Priced { nano_usd, .. } if *nano_usd == cost), "{:?}", record.cost);
+    assert_eq!((record.request_model.as_str(), record.labels["team"].value.as_str()), ("m", "ml"), "the same payer");
+    assert_eq!((record.seq, record.provider.as_str()), (2, "p"));
+    let lease = lease::read(&world.store, &world.instance());
+    assert_eq!((lease.reserved, lease.spent), (0, cost));
+    assert_eq!(second.finish(world.host(), End::Whole), None, "it was charged");
+    for path in ["/v1/responses/resp_1", "/v1/responses/resp_unknown"] {
+        let Some(Begun::Pass(pass)) = begin(&world, path) else { panic!("{path}") };
+        assert_eq!((pass.what, pass.route.as_str()), ("poll", "p"), "{path}");
+    }
+}
+
+#[test]
+fn what_costs_nothing_passes_without_credentials_unless_the_caller_or_the_policy_says_no() {
+    let apis = [Api::GeminiGenerate, Api::OpenAiChat];
+    let mut world = serving(Value::Null, &[("p", &apis)], json!([]));
+    let path = "/v1beta/models/m:countTokens?key=AIza&x=1";
+    let Some(Begun::Pass(pass)) = begin_at(&world, &[(":method", "POST"), (":path", path)]) else { panic!() };
+    let want = Pass { what: "count_tokens", route: "p".into(), path: Some("/v1beta/models/m:countTokens?x=1".into()) };
+    assert_eq!(pass, want);
+    assert!(begin_at(&world, &[(":method", "GET"), (":path", "/v1/files")]).is_none(), "not let through by default");
+    assert!(begin_at(&world, &[(":method", "GET"), (":path", "/healthz")]).is_none());
+    let mut config = world.policy.config.clone();
+    config.identity.key_required = true;
+    world.policy = Rc::new(Policy::compile(config).unwrap());
+    let Some(Begun::Refuse(exchange, refusal)) = begin_at(&world, &[(":method", "GET"), (":path", "/v1/models")])
+    else {
+        panic!()
+    };
+    assert_eq!(refusal.status, 401);
+    let record = exchange.finish(world.host(), End::Whole).unwrap().record;
+    assert_eq!((record.outcome, record.api), (Outcome::Denied, Api::OpenAiChat));
 }

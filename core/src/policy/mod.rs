@@ -8,6 +8,7 @@ pub mod glob;
 use crate::api::Api;
 use crate::budget::Instance;
 use crate::config::{AccessRule, BudgetRule, FilterConfig, ModelConfig, ProviderConfig, RateLimitRule, Selector};
+use crate::free;
 use crate::identity::Keys;
 use crate::labels::{self, Labels};
 use crate::pricing::PriceBook;
@@ -134,21 +135,55 @@ impl Policy {
 
     /// Where a request for `model` goes: by the first model document that matches; else to the first provider of the
     /// wire format whose prices know the model; else to the first provider of the wire format.
+    ///
+    /// `place`: the provider whose paths look like the request's, in the price book's name (see
+    /// [`crate::wire::path::provider_of`]). Where one of that name serves the wire format, only those of it are asked;
+    /// a path of no such looks goes to those only if the policy says so, or has no others.
     #[must_use]
-    pub fn route(&self, api: Api, model: &str, now_ms: u64) -> Option<Route<'_>> {
-        let serves = |provider: &ProviderConfig| provider.apis.contains(&api);
+    pub fn route(&self, api: Api, model: &str, place: Option<&str>, now_ms: u64) -> Option<Route<'_>> {
+        let serving = || self.config.providers.iter().enumerate().filter(|(_, provider)| provider.apis.contains(&api));
+        let placed = place.filter(|place| serving().any(|(_, provider)| provider.catalog == *place));
+        let fits = |provider: &ProviderConfig| placed.is_none_or(|place| provider.catalog == place);
         let documented = self.config.models.iter().enumerate();
         for (at, document) in documented.filter(|(_, m)| m.r#match.iter().any(|g| glob::matches(g, model))) {
-            let named = self.config.providers.iter().position(|provider| provider.name == document.provider);
-            let route = named.and_then(|provider| self.routed(Place { provider, model: Some(at) }));
-            if route.is_some_and(|route| serves(route.provider)) {
-                return route;
+            let named = serving().find(|(_, provider)| provider.name == document.provider && fits(provider));
+            if let Some((provider, _)) = named {
+                return self.routed(Place { provider, model: Some(at) });
             }
         }
-        let mut serving = self.config.providers.iter().enumerate().filter(|(_, provider)| serves(provider));
-        let first = serving.clone().next();
-        let knows = serving.find(|(_, provider)| self.price(provider, model, now_ms).is_some());
+        // Elsewhere such a path would not be found.
+        let of_own_paths =
+            |provider: &ProviderConfig| matches!(provider.catalog.as_str(), "azure" | "vertex" | "databricks");
+        let others = serving().any(|(_, provider)| !of_own_paths(provider));
+        let usual = |provider: &ProviderConfig| placed.is_some() || !others || !of_own_paths(provider);
+        let mut fitting = serving().filter(|(_, provider)| fits(provider) && usual(provider));
+        let first = fitting.clone().next();
+        let knows = fitting.find(|(_, provider)| self.price(provider, model, now_ms).is_some());
         knows.or(first).and_then(|(provider, _)| self.routed(Place { provider, model: None }))
+    }
+
+    /// The provider of this name, as a place.
+    #[must_use]
+    pub fn place_of(&self, provider: &str) -> Option<Place> {
+        let provider = self.config.providers.iter().position(|it| it.name == provider)?;
+        Some(Place { provider, model: None })
+    }
+
+    /// The provider that a free request goes to, and a wire format of its: the first of that family that lets such
+    /// requests through, preferably one whose paths look so.
+    #[must_use]
+    pub fn free(&self, request: free::Request) -> Option<(&ProviderConfig, Api)> {
+        let families = request.of.iter().flat_map(|family| {
+            let of_family =
+                move |provider: &&ProviderConfig| provider.apis.iter().any(|api| api.name().starts_with(family));
+            let serving = self.config.providers.iter().filter(of_family);
+            serving.filter(|provider| provider.free.contains(&request.what)).map(move |provider| (provider, *family))
+        });
+        let placed = |provider: &ProviderConfig| request.place.is_some_and(|place| provider.catalog == place);
+        let (provider, family) =
+            families.clone().find(|(provider, _)| placed(provider)).or_else(|| families.clone().next())?;
+        let api = provider.apis.iter().find(|api| api.name().starts_with(family))?;
+        Some((provider, *api))
     }
 
     /// The route that was chosen before.
@@ -161,8 +196,13 @@ impl Policy {
     /// The price of a model at a provider: an override by the provider's own name first, then the price book's.
     #[must_use]
     pub fn price(&self, provider: &ProviderConfig, model: &str, at_ms: u64) -> Option<Price<'_>> {
-        let by_name = self.prices.find(&provider.name, model, at_ms);
-        by_name.or_else(|| self.prices.find(&provider.catalog, model, at_ms))
+        let find = |model: &str| {
+            let by_name = self.prices.find(&provider.name, model, at_ms);
+            by_name.or_else(|| self.prices.find(&provider.catalog, model, at_ms))
+        };
+        // AWS' long names end in the model's, or in that of a profile.
+        let short = model.strip_prefix("arn:").and_then(|arn| arn.rsplit_once('/'));
+        find(model).or_else(|| find(short?.1))
     }
 
     /// The access rule that refuses, if one does. Deny wins; where a rule about the subject lists what is allowed,
@@ -173,6 +213,19 @@ impl Policy {
             rule.deny.iter().any(|selector| selects(selector, subject))
                 || (!rule.allow.is_empty() && !rule.allow.iter().any(|selector| selects(selector, subject)))
         })
+    }
+
+    /// The access rule that refuses a free request, which is for no model: a rule that is about models does not know it.
+    #[must_use]
+    pub fn free_denied_by(&self, subject: Subject<'_>) -> Option<&AccessRule> {
+        let about_models = |selector: &Selector| !selector.models.is_empty();
+        let selects_any = |selector: &Selector| selects(&Selector { models: Vec::new(), ..selector.clone() }, subject);
+        self.config.access.iter().filter(|rule| !about_models(&rule.subject) && selects(&rule.subject, subject)).find(
+            |rule| {
+                rule.deny.iter().any(|selector| !about_models(selector) && selects(selector, subject))
+                    || (!rule.allow.is_empty() && !rule.allow.iter().any(selects_any))
+            },
+        )
     }
 
     /// Rate limits that count a request, with their bucket's group.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{ModelConfig, ProviderConfig};
+use crate::free::Free;
 use crate::labels::{Label, Source};
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -19,7 +20,7 @@ fn selector(labels: &[(&str, &[&str])], models: &[&str]) -> Selector {
 }
 
 fn provider(name: &str, apis: &[Api]) -> ProviderConfig {
-    ProviderConfig { name: name.into(), apis: apis.to_vec(), catalog: name.into() }
+    ProviderConfig { name: name.into(), apis: apis.to_vec(), catalog: name.into(), free: Free::USUAL.to_vec() }
 }
 
 fn model(name: &str, globs: &[&str], provider: &str) -> ModelConfig {
@@ -74,9 +75,75 @@ fn a_request_goes_to_the_model_document_then_to_who_knows_the_model_then_to_the_
         (Api::AnthropicMessages, "unknown", Some("claude")),
     ];
     for (api, name, want) in cases {
-        let got = policy.route(api, name, 1).map(|route| route.provider.name.as_str());
+        let got = policy.route(api, name, None, 1).map(|route| route.provider.name.as_str());
         assert_eq!(got, want, "{api} {name}");
     }
+}
+
+#[test]
+fn a_path_of_one_providers_looks_goes_to_that_one() {
+    let apis = [Api::OpenAiChat, Api::AnthropicMessages, Api::GeminiGenerate];
+    let policy = Policy::compile(FilterConfig {
+        providers: vec![
+            provider("vertex", &apis[1..]),
+            provider("azure", &apis[..1]),
+            provider("openai", &apis[..1]),
+            provider("anthropic", &apis[1..2]),
+        ],
+        models: vec![model("gpt", &["gpt-*"], "openai"), model("house", &["house"], "azure")],
+        prices: vec![price("vertex", "claude"), price("anthropic", "claude"), price("openai", "gpt-5")],
+        ..FilterConfig::default()
+    })
+    .unwrap();
+    let cases = [
+        (Api::OpenAiChat, "gpt-5", Some("azure"), Some("azure")),
+        (Api::OpenAiChat, "gpt-5", None, Some("openai")),
+        (Api::OpenAiChat, "unknown", None, Some("openai")),
+        (Api::OpenAiChat, "house", None, Some("azure")),
+        (Api::OpenAiChat, "gpt-5", Some("databricks"), Some("openai")),
+        (Api::AnthropicMessages, "claude", Some("vertex"), Some("vertex")),
+        (Api::AnthropicMessages, "claude", None, Some("anthropic")),
+        (Api::GeminiGenerate, "gemini", None, Some("vertex")),
+    ];
+    for (api, name, place, want) in cases {
+        let got = policy.route(api, name, place, 1).map(|route| route.provider.name.as_str());
+        assert_eq!(got, want, "{api} {name} {place:?}");
+    }
+}
+
+#[test]
+fn what_is_free_goes_to_the_first_of_its_family_that_lets_it_through() {
+    let strict = ProviderConfig { free: vec![Free::CountTokens], ..provider("strict", &[Api::OpenAiChat]) };
+    let policy = Policy::compile(FilterConfig {
+        providers: vec![
+            strict,
+            provider("claude", &[Api::AnthropicMessages]),
+            provider("openai", &[Api::OpenAiEmbeddings, Api::OpenAiChat]),
+            provider("azure", &[Api::OpenAiChat]),
+        ],
+        access: vec![AccessRule {
+            name: "r".into(),
+            subject: selector(&[("team", &["ml"])], &[]),
+            allow: vec![selector(&[], &["gpt-*"])],
+            deny: vec![selector(&[], &["gpt-5*"])],
+        }],
+        ..FilterConfig::default()
+    })
+    .unwrap();
+    let cases = [
+        ("GET", "/v1/models", Some("openai")),
+        ("GET", "/openai/deployments/d/models", Some("azure")),
+        ("POST", "/v1/responses/input_tokens", Some("strict")),
+        ("POST", "/v1/messages/count_tokens", Some("claude")),
+        ("POST", "/v1beta/models/m:countTokens", None),
+        ("POST", "/v1/files", None),
+    ];
+    for (method, path, want) in cases {
+        let request = free::request(method, path, false).unwrap();
+        assert_eq!(policy.free(request).map(|(provider, _)| provider.name.as_str()), want, "{method} {path}");
+    }
+    let ml = labels(&[("team", "ml")]);
+    assert!(policy.free_denied_by(subject(&ml, "")).is_none(), "rules about models are not about lists of them");
 }
 
 #[test]

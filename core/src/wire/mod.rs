@@ -35,6 +35,7 @@ mod openai_images;
 mod openai_responses;
 mod openai_speech;
 mod openai_transcription;
+pub mod path;
 pub mod recognise;
 mod replicate;
 pub mod request;

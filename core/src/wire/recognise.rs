@@ -104,7 +104,8 @@ fn by_last_steps(exact: &[&str], lower: &[&str]) -> Recognised {
         [.., "chat" | "fim", "completions"] => Target::at(Api::OpenAiChat),
         [.., "completions"] => Target::at(Api::OpenAiCompletions),
         [.., "responses"] | [.., "responses", "compact"] => Target::at(Api::OpenAiResponses),
-        [.., "responses", "input_tokens"] | [.., "responses", _, "cancel"] => Recognised::Free("count_tokens"),
+        [.., "responses", "input_tokens"] => Recognised::Free("count_tokens"),
+        [.., "responses", _, "cancel"] => Recognised::Free("management"),
         [.., "threads", _, "messages"] => Recognised::Free("management"),
         [.., "messages"] => Target::at(Api::AnthropicMessages),
         [.., "messages", "count_tokens"] | [.., "tokenize" | "detokenize" | "count_tokens" | "token_count"] => {
@@ -215,7 +216,7 @@ fn steps(path: &str) -> Vec<&str> {
 }
 
 /// A decoded path may have more slashes: they part steps too.
-fn percent_decoded(path: &str) -> Cow<'_, str> {
+pub(super) fn percent_decoded(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
     }
