@@ -6,7 +6,7 @@ use crate::api::Api;
 use crate::budget::Instance;
 use crate::budget::lease::{self, Hold};
 use crate::config::{BudgetRule, OnUnavailable, OnUnpriced};
-use crate::estimate;
+use crate::estimate::{self, Family, calibration};
 use crate::identity::Identity;
 use crate::labels::Labels;
 use crate::limit::{self, Answer, Pace};
@@ -19,7 +19,7 @@ use crate::record::{Problem, Reason};
 use crate::refusal::{Cause, Refusal};
 use crate::usage::{Kind, Quality, Term, Units, Usage};
 use crate::wire::path;
-use crate::wire::request::RequestFacts;
+use crate::wire::request::{RequestFacts, RequestScanner};
 use crate::wire::rewrite::{self, Edits};
 use std::rc::Rc;
 
@@ -48,6 +48,8 @@ struct Stop {
     reason: Reason,
     message: String,
     retry_ms: Option<u64>,
+    /// It may be for an estimate's error alone.
+    close: bool,
 }
 
 /// Why budgets did not let a request pass.
@@ -84,10 +86,24 @@ impl Exchange {
                 self.facts = Some(facts);
                 match self.admit(host) {
                     Ok(verdict) => verdict,
-                    Err(stop) => Verdict::Refuse(self.stop(host, &stop)),
+                    Err(stop) => self.stopped(host, &stop),
                 }
             }
         }
+    }
+
+    /// Refuses, or has the prompt counted first where an estimate was too much.
+    fn stopped(&mut self, host: Host<'_>, stop: &Stop) -> Verdict {
+        let Some(facts) = self.facts.take_if(|facts| stop.close && may_count(facts)) else {
+            return Verdict::Refuse(self.stop(host, stop));
+        };
+        self.release(host);
+        self.accounts.clear();
+        self.asks = 0;
+        self.phase = Phase::Reading;
+        let seed = self.seed() ^ facts.body_bytes;
+        self.scanner = Some(Box::new(RequestScanner::counting(&self.target, &self.content_type, seed)));
+        Verdict::Count
     }
 
     /// Decides again after a [`Verdict::Wait`]. `answered`: the control plane's grants are in the store.
@@ -106,7 +122,7 @@ impl Exchange {
         };
         match self.hold_budgets(host, asked) {
             Ok(verdict) => verdict,
-            Err(stop) => Verdict::Refuse(self.stop(host, &stop)),
+            Err(stop) => self.stopped(host, &stop),
         }
     }
 
@@ -141,7 +157,7 @@ impl Exchange {
 
     fn stop(&mut self, host: Host<'_>, stop: &Stop) -> Refusal {
         self.release(host);
-        let Stop { by, reason, message, retry_ms } = stop;
+        let Stop { by, reason, message, retry_ms, .. } = stop;
         self.refuse(host, Cause { by, reason: *reason, message, retry_ms: *retry_ms })
     }
 
@@ -175,10 +191,15 @@ impl Exchange {
                 reason: Reason::NoProvider,
                 message: format!("no provider serves `{}` requests for model `{model}`", self.api),
                 retry_ms: None,
+                close: false,
             });
         };
         self.route = Some(route.place);
-        self.estimate.input = facts.input_tokens(estimate::family(route.upstream_model(model)));
+        let upstream_model = route.upstream_model(model);
+        let tokens = facts.input_tokens(estimate::family(upstream_model));
+        self.prompt = (tokens, facts.is_counted);
+        let by_text = facts.is_counted || facts.images > 0;
+        self.estimate.input = if by_text { tokens } else { calibration::corrected(host.store, upstream_model, tokens) };
         let subject = Subject { labels, provider: &route.provider.name, model, api: self.api };
         if let Some(rule) = policy.access_denied_by(subject) {
             return Err(Stop {
@@ -186,6 +207,7 @@ impl Exchange {
                 reason: Reason::Access,
                 message: format!("access policy `{}` does not allow model `{model}` here", rule.name),
                 retry_ms: None,
+                close: false,
             });
         }
         self.take_permits(host, policy, subject)?;
@@ -206,7 +228,7 @@ impl Exchange {
                     Answer::Pass { .. } => {
                         self.taken.push(Taken { key, pace, permits, tokens: what == "tokens" });
                     }
-                    Answer::Wait { retry_ms, .. } => {
+                    Answer::Wait { retry_ms, left } => {
                         return Err(Stop {
                             by: format!("RateLimit/{}", rule.name),
                             reason: Reason::RateLimit,
@@ -218,6 +240,7 @@ impl Exchange {
                                 seconds(retry_ms),
                             ),
                             retry_ms: (capacity > 0).then_some(retry_ms),
+                            close: what == "tokens" && left >= permits >> 1,
                         });
                     }
                 }
@@ -339,7 +362,7 @@ impl Exchange {
         least: Option<u64>,
         asked: Asked,
     ) -> Result<Output, Short> {
-        let prompt = with_headroom(self.estimate.input);
+        let prompt = with_headroom(self.estimate.input, self.prompt.1);
         let mut output = wanted;
         // Each round holds all, or caps the output to what one more budget has.
         for _ in 0..=self.accounts.len().saturating_mul(2) {
@@ -354,12 +377,24 @@ impl Exchange {
             let each = affordable.checked_div(output.choices).unwrap_or(0);
             match (least, rule) {
                 (Some(least), _) if each >= least && each < output.each => output.each = each,
-                (_, Some(rule)) => return Err(Short::Stop(exhausted(rule, account.map(|a| &a.instance), host.now_ms))),
+                (_, Some(rule)) => {
+                    let least = Output { each: least.unwrap_or(output.each), ..output };
+                    let least = worst_case(price, self.estimate.input >> 1, least.total(), None);
+                    let close = least.is_ok_and(|least| least.0.max(fees.0) <= available);
+                    let stop = exhausted(rule, account.map(|account| &account.instance), host.now_ms);
+                    return Err(Short::Stop(Stop { close, ..stop }));
+                }
                 (_, None) => break,
             }
         }
         let message = "the budgets of this request change too fast: try again".to_owned();
-        Err(Short::Stop(Stop { by: "Budget".into(), reason: Reason::Budget, message, retry_ms: Some(1_000) }))
+        Err(Short::Stop(Stop {
+            by: "Budget".into(),
+            reason: Reason::Budget,
+            message,
+            retry_ms: Some(1_000),
+            close: false,
+        }))
     }
 
     /// Holds `amount` of every budget. When one has too little, gives the others back and says which, and what it has.
@@ -459,9 +494,19 @@ fn fees(price: &Price<'_>, api: Api, facts: &RequestFacts) -> NanoUsd {
 }
 
 /// The estimate errs by a few per cent either way (`tests/tests/estimate.rs`); a fifth on top keeps a reservation above nearly
-/// every prompt.
-fn with_headroom(tokens: u64) -> u64 {
-    tokens.saturating_add(tokens.div_ceil(5)).saturating_add(16)
+/// every prompt. A count errs by what the provider puts around the text: a fiftieth.
+fn with_headroom(tokens: u64, counted: bool) -> u64 {
+    tokens.saturating_add(tokens.div_ceil(if counted { 50 } else { 5 })).saturating_add(16)
+}
+
+/// Whether a count can tell more than the estimate: in the vocabulary that is built in, and of a body that is not long to
+/// read again.
+fn may_count(facts: &RequestFacts) -> bool {
+    const BODY_MAX: u64 = 1 << 20;
+    estimate::CAN_COUNT
+        && !facts.is_counted
+        && facts.body_bytes <= BODY_MAX
+        && estimate::family(&facts.model) == Family::O200k
 }
 
 fn seconds(ms: u64) -> String {
@@ -485,6 +530,7 @@ fn unpriced(rule: &BudgetRule, model: &str) -> Stop {
             rule.name
         ),
         retry_ms: None,
+        close: false,
     }
 }
 
@@ -494,6 +540,7 @@ fn unavailable(rule: &BudgetRule) -> Stop {
         reason: Reason::Unavailable,
         message: format!("budget `{}` cannot be checked just now", rule.name),
         retry_ms: Some(5_000),
+        close: false,
     }
 }
 
@@ -511,6 +558,7 @@ fn exhausted(rule: &BudgetRule, instance: Option<&Instance>, now_ms: u64) -> Sto
             left.unwrap_or_default()
         ),
         retry_ms: None,
+        close: false,
     }
 }
 

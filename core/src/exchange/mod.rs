@@ -71,6 +71,8 @@ pub enum Verdict {
     Refuse(Refusal),
     /// Sync these leases with the control plane, then call [`Exchange::resume`].
     Wait(Vec<Instance>),
+    /// What was estimated decides: push the whole body again, which is counted this time, and decide again. Comes once.
+    Count,
 }
 
 /// How a request is sent on.
@@ -145,6 +147,7 @@ pub struct Exchange {
     policy: Rc<Policy>,
     api: Api,
     target: Target,
+    content_type: String,
     /// Without the caller's key.
     path: String,
     /// It is not the one that came.
@@ -166,6 +169,8 @@ pub struct Exchange {
     taken: Vec<Taken>,
     seq: Option<u64>,
     estimate: Estimate,
+    /// Of the prompt, as its text says: before what was learned of the model corrects it. Whether it is a count.
+    prompt: (u64, bool),
     edits: Option<Edits>,
     low: Vec<Instance>,
     /// How often the control plane answered for this request.
@@ -257,6 +262,7 @@ impl Exchange {
         let exchange = Self {
             api: target.api,
             target,
+            content_type: header("content-type").unwrap_or_default().to_owned(),
             path,
             path_changed,
             poll: None,
@@ -273,6 +279,7 @@ impl Exchange {
             taken: Vec::new(),
             seq: None,
             estimate: Estimate::default(),
+            prompt: (0, false),
             edits: None,
             low: Vec::new(),
             asks: 0,
@@ -344,7 +351,23 @@ impl Exchange {
     pub fn response_head(&mut self, head: Head<'_>) {
         self.status = head.status;
         let strip = self.rewrites_response();
-        self.meter = Some(Box::new(ResponseMeter::new(Some(self.api), head, strip)));
+        let meter = ResponseMeter::new(Some(self.api), head, strip);
+        // What will not be told is counted.
+        let meter = if self.streams_without_usage() { meter.counting(self.seed()) } else { meter };
+        self.meter = Some(Box::new(meter));
+    }
+
+    /// Whether the answer is a stream that will not report: nobody asked for usage, or the API has none.
+    fn streams_without_usage(&self) -> bool {
+        let asked = self.rewrites_response() || self.facts.as_ref().is_some_and(|facts| facts.include_usage);
+        let silent = matches!(self.api, Api::AnthropicComplete | Api::TgiGenerate | Api::SageMakerInvoke);
+        let streams = self.facts.as_ref().is_some_and(|facts| facts.stream);
+        streams && (silent || (rewrite::asks_for_usage(self.api) && !asked))
+    }
+
+    /// A number that callers and models do not know.
+    fn seed(&self) -> u64 {
+        self.started_ms ^ self.seq.unwrap_or(0).rotate_left(32)
     }
 
     /// Headers of the answer that [`Self::response_header`] wants to see.
