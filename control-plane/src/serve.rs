@@ -194,6 +194,7 @@ impl Template {
         let real = ProviderEndpoint {
             name: target.name.clone(),
             tls: target.tls,
+            http2: target.http2,
             host: target.host.clone(),
             port: target.port,
             path_prefix: target.path_prefix.clone(),
@@ -204,6 +205,7 @@ impl Template {
         match &self.stand_in {
             Some((host, port)) if self.stands_in(target) => ProviderEndpoint {
                 tls: false,
+                http2: false,
                 host: host.clone(),
                 port: *port,
                 path_prefix: String::new(),

@@ -91,6 +91,12 @@ pub fn of_host(host: &str) -> Option<&'static str> {
     HOSTS.iter().find(|(end, _)| fits(end)).map(|(_, provider)| *provider)
 }
 
+/// Whether this is the price book's name of a provider that has a host of its own.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    HOSTS.iter().any(|(_, provider)| *provider == name)
+}
+
 /// Whether a provider refuses or does without OpenAI's `stream_options`: its streams report usage unasked.
 ///
 /// Mistral: <https://docs.mistral.ai/api/#tag/chat> has no such field and takes none that it does not know (2026-11).

@@ -33,6 +33,11 @@ impl Metrics {
         }
     }
 
+    /// Counts a request that costs nothing.
+    pub(crate) fn passed(&mut self, what: &'static str) {
+        self.add(("purser_free", "what", what), 1);
+    }
+
     /// Counts a finished exchange.
     pub(crate) fn count(&mut self, record: &Record) {
         self.add(("purser_exchanges", "outcome", record.outcome.name()), 1);
@@ -49,6 +54,7 @@ impl Metrics {
             Cost::Priced { nano_usd, .. } => self.add(("purser_cost_nano_usd", "", ""), *nano_usd),
             Cost::Unpriced => self.add(("purser_unpriced", "", ""), 1),
             Cost::Unmetered => self.add(("purser_unmetered", "", ""), 1),
+            Cost::Pending => self.add(("purser_pending", "", ""), 1),
             Cost::None => {}
         }
         for problem in &record.problems {

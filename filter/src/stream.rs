@@ -6,6 +6,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use purser_core::config::ROUTE_HEADER;
 use purser_core::exchange::{Begun, End, Exchange, Forward, Verdict};
+use purser_core::identity::CREDENTIALS;
 use purser_core::record::Reason;
 use purser_core::refusal::{Cause, Refusal};
 use purser_core::wire::recognise::{Recognised, recognise};
@@ -16,9 +17,7 @@ use std::rc::Rc;
 /// How much of a request's body is taken over at once.
 const PIECE: usize = 64 << 10;
 
-/// Headers that must not reach a provider: credentials are Envoy's to put in, and answers come uncompressed so that
-/// they can be read as they pass (see `purser_core::wire::inflate`).
-const CREDENTIALS: [&str; 4] = ["authorization", "x-api-key", "api-key", "proxy-authorization"];
+/// Headers that say who calls, for the proxy alone.
 const CLAIMS: &str = "x-purser-";
 
 /// The part of a stream that another stream's callback may resume.
@@ -118,7 +117,7 @@ impl Held {
     }
 
     fn forward(&self, vm: &Vm, forward: Forward) {
-        host::set_request_header(ROUTE_HEADER, &forward.route);
+        send_to(&forward.route, forward.path.as_deref());
         if forward.edits.is_some() {
             let body = host::request_body(0, self.read.get());
             let next = body.and_then(|body| self.with(|exchange| exchange.rewrite(&body)).flatten());
@@ -143,6 +142,23 @@ fn read_body(exchange: &mut Exchange, mut read: usize, size: usize) -> usize {
         read = read.saturating_add(piece.len());
     }
     read
+}
+
+/// Chooses the provider, and changes the path where that has to be.
+fn send_to(route: &str, path: Option<&str>) {
+    if let Some(path) = path {
+        host::set_request_header(":path", path);
+    }
+    host::set_request_header(ROUTE_HEADER, route);
+}
+
+/// Takes out what must not reach a provider: credentials are Envoy's to put in.
+fn strip(headers: &[(String, String)]) {
+    for (name, _) in headers {
+        if CREDENTIALS.contains(&name.as_str()) || name.starts_with(CLAIMS) {
+            host::remove_request_header(name);
+        }
+    }
 }
 
 fn refuse(refusal: &Refusal) {
@@ -174,16 +190,20 @@ impl HttpContext for Stream {
                 refuse(&refusal);
                 Action::Pause
             }
+            Some(Begun::Pass(pass)) => {
+                strip(&headers);
+                send_to(&pass.route, pass.path.as_deref());
+                self.vm.passed(pass.what);
+                Action::Continue
+            }
             Some(Begun::Read(exchange)) => {
                 self.ignore_response = false;
+                let reads_body = exchange.reads_body();
                 *self.held.exchange.borrow_mut() = Some(exchange);
-                for (name, _) in &headers {
-                    if CREDENTIALS.contains(&name.as_str()) || name.starts_with(CLAIMS) {
-                        host::remove_request_header(name);
-                    }
-                }
+                strip(&headers);
+                // Answers come uncompressed, so that they can be changed as they pass.
                 host::set_request_header("accept-encoding", "identity");
-                if end_of_stream { self.decide() } else { Action::Pause }
+                if end_of_stream || !reads_body { self.decide() } else { Action::Pause }
             }
         }
     }
@@ -261,7 +281,10 @@ impl HttpContext for Stream {
         self.vm.ended(self.context_id);
         let Some(exchange) = self.held.exchange.borrow_mut().take() else { return };
         let end = self.end();
-        let finished = self.vm.with_host(|host| exchange.finish(host, end));
+        let Some(finished) = self.vm.with_host(|host| exchange.finish(host, end)) else {
+            self.vm.passed("poll");
+            return;
+        };
         if let Some(line) = self.vm.finished(finished) {
             host::publish("purser.record", &line);
         }

@@ -87,6 +87,11 @@ impl Vm {
         self.reporter.borrow_mut().refresh(low);
     }
 
+    /// Counts a request that costs nothing.
+    pub(crate) fn passed(&self, what: &'static str) {
+        self.metrics.borrow_mut().passed(what);
+    }
+
     /// Records a finished exchange. Returns its line for the access log.
     pub(crate) fn finished(&self, finished: Finished) -> Option<String> {
         self.metrics.borrow_mut().count(&finished.record);

@@ -279,7 +279,7 @@ pub struct RecordRow {
     pub output_tokens: u64,
     /// How sure the usage is.
     pub quality: Option<Quality>,
-    /// `priced`, `unpriced`, `unmetered`, `none`.
+    /// `priced`, `unpriced`, `unmetered`, `pending`, `none`.
     pub cost_status: String,
     /// The cost, when it is known.
     pub nano_usd: Option<u64>,
@@ -645,6 +645,7 @@ impl RecordRow {
             purser_core::record::Cost::Priced { nano_usd, .. } => ("priced", Some(*nano_usd)),
             purser_core::record::Cost::Unpriced => ("unpriced", None),
             purser_core::record::Cost::Unmetered => ("unmetered", None),
+            purser_core::record::Cost::Pending => ("pending", None),
             purser_core::record::Cost::None => ("none", Some(0)),
         };
         Self {

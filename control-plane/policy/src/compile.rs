@@ -1,7 +1,7 @@
 //! From what was written to what the filter and Envoy get.
 
 use crate::read::{Placed, Problem, Written, nearest, read};
-use crate::spec::{self, CredentialSource, Enforcement, Unidentified};
+use crate::spec::{self, ApiPattern, Enforcement, Unidentified};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use purser_core::api::Api;
@@ -9,13 +9,15 @@ use purser_core::config::{
     AccessRule, BudgetRule, FilterConfig, IdentityConfig, KeyConfig, ModelConfig, ProviderConfig, RateLimitRule,
     Selector,
 };
+use purser_core::free::Free;
 use purser_core::labels::{self, Source};
 use purser_core::money::NanoUsd;
-use purser_core::policy::Policy;
+use purser_core::policy::{Policy, glob};
 use purser_core::pricing::PriceBook;
 use purser_core::pricing::catalog::check_rates;
 use purser_core::pricing::overrides::{Change, Override};
 use purser_core::pricing::rate::Multiplier;
+use purser_core::providers;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -49,6 +51,8 @@ pub struct ProviderTarget {
     pub name: String,
     /// Whether it is reached by TLS.
     pub tls: bool,
+    /// Whether it speaks HTTP/2 without TLS.
+    pub http2: bool,
     /// Host name or address.
     pub host: String,
     /// Port.
@@ -141,8 +145,9 @@ pub fn compile(
         .iter()
         .map(|it| ProviderConfig {
             name: it.name.clone(),
-            apis: it.spec.apis.clone(),
-            catalog: it.spec.catalog.clone().unwrap_or_else(|| it.name.clone()),
+            apis: apis(&it.spec.apis),
+            catalog: catalog(it),
+            free: it.spec.free_paths.clone().unwrap_or_else(|| Free::USUAL.to_vec()),
         })
         .collect();
     let in_use: BTreeSet<&str> =
@@ -186,8 +191,8 @@ fn version(filter: &FilterConfig, providers: &[ProviderTarget], thresholds: &BTr
     let mut hash = Sha256::new();
     hash.update(serde_json::to_vec(filter).unwrap_or_default());
     for it in providers {
-        let ProviderTarget { name, tls, host, port, path_prefix, credential, wants_credential, timeout } = it;
-        hash.update(format!("{name} {tls} {host} {port} {path_prefix} {wants_credential} {timeout:?} "));
+        let ProviderTarget { name, tls, http2, host, port, path_prefix, credential, wants_credential, timeout } = it;
+        hash.update(format!("{name} {tls} {http2} {host} {port} {path_prefix} {wants_credential} {timeout:?} "));
         // A rotated credential is a change like any other. The hash of a long random secret does not give it away.
         let credential = credential.as_ref().map(|it| (it.header.as_str(), it.value.as_str()));
         hash.update(serde_json::to_vec(&credential).unwrap_or_default());
@@ -215,6 +220,23 @@ fn references(written: &Written, providers: &[&str], problems: &mut Vec<Problem>
         if !known(&it.spec.provider) {
             let (message, fix) = no_provider(&it.spec.provider);
             problems.push(it.problem("spec.provider", message, fix));
+        }
+    }
+    for it in &written.providers {
+        unknown_apis(it, "spec.apis", &it.spec.apis, problems);
+    }
+    for it in &written.budgets {
+        unknown_apis(it, "spec.selector.apis", &it.spec.selector.apis, problems);
+    }
+    for it in &written.rate_limits {
+        unknown_apis(it, "spec.selector.apis", &it.spec.selector.apis, problems);
+    }
+    for it in &written.access {
+        unknown_apis(it, "spec.subject.apis", &it.spec.subject.apis, problems);
+        for (name, selectors) in [("allow", &it.spec.allow), ("deny", &it.spec.deny)] {
+            for (index, selector) in selectors.iter().enumerate() {
+                unknown_apis(it, &format!("spec.{name}.{index}.apis"), &selector.apis, problems);
+            }
         }
     }
     let no_label = |name: &str| {
@@ -273,13 +295,18 @@ fn target(
         problems.push(it.problem("spec.endpoint", format!("`{}` is no endpoint", it.spec.endpoint), fix));
         return None;
     };
-    let secret = it.spec.credential.as_ref().and_then(|source| {
-        let (found, place, fix) = match source {
-            CredentialSource::Env(name) => {
+    let credential = it.spec.credential.as_ref().and_then(|source| {
+        let (found, place, fix) = match (&source.env, &source.file) {
+            (Some(name), None) => {
                 (std::env::var(name).ok(), format!("environment variable {name}"), "set it for the control plane")
             }
-            CredentialSource::File(path) => {
+            (None, Some(path)) => {
                 (std::fs::read_to_string(path).ok(), format!("file {path}"), "let the control plane read it")
+            }
+            _ => {
+                let fix = "write either `env:` or `file:`".to_owned();
+                problems.push(it.problem("spec.credential", "needs one of `env` and `file`".to_owned(), fix));
+                return None;
             }
         };
         let found = found.map(|secret| secret.trim().to_owned()).filter(|secret| !secret.is_empty());
@@ -287,16 +314,70 @@ fn target(
             let message = format!("no credential: {place} is empty or not there");
             warnings.push(it.warning("spec.credential", message, fix.to_owned()));
         }
-        found
-    });
-    let anthropic = it.spec.apis.first() == Some(&Api::AnthropicMessages);
-    let credential = secret.map(|secret| match anthropic {
-        true => Credential { header: "x-api-key".to_owned(), value: secret },
-        false => Credential { header: "authorization".to_owned(), value: format!("Bearer {secret}") },
+        let header = source.header.as_deref().map_or_else(|| credential_header(it).to_owned(), str::to_ascii_lowercase);
+        let bearer = if header == "authorization" { "Bearer " } else { "" };
+        let prefix = source.prefix.as_deref().unwrap_or(bearer);
+        found.map(|secret| Credential { header, value: format!("{prefix}{secret}") })
     });
     let timeout = it.spec.timeout.as_deref().and_then(duration).unwrap_or(Duration::from_secs(600));
     let wants_credential = it.spec.credential.is_some();
-    Some(ProviderTarget { name: it.name.clone(), tls, host, port, path_prefix, credential, wants_credential, timeout })
+    let (name, http2) = (it.name.clone(), it.spec.http2);
+    Some(ProviderTarget { name, tls, http2, host, port, path_prefix, credential, wants_credential, timeout })
+}
+
+/// The price book's name of a provider: as written, or by its host where that is known, or by its document's name.
+fn catalog(it: &Placed<spec::Provider>) -> String {
+    let by_host = || endpoint(&it.spec.endpoint).and_then(|(_, host, ..)| providers::of_host(&host));
+    match &it.spec.catalog {
+        Some(name) => name.clone(),
+        None => by_host().unwrap_or_else(|| providers::canonical(&it.name)).to_owned(),
+    }
+}
+
+/// The header in which a provider wants its key: by what is known of it, else by the first of its wire formats.
+///
+/// Sources (2026-11): <https://docs.anthropic.com/en/api/overview>, <https://ai.google.dev/gemini-api/docs/api-key>,
+/// <https://learn.microsoft.com/azure/ai-services/openai/reference>; all others take a bearer's token, Bedrock too:
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys.html>.
+fn credential_header(it: &Placed<spec::Provider>) -> &'static str {
+    const BEARER: &str = "authorization";
+    let first = apis(&it.spec.apis).first().copied();
+    match catalog(it).as_str() {
+        "azure" => "api-key",
+        "anthropic" => "x-api-key",
+        "google" => "x-goog-api-key",
+        // Those that are known and not above.
+        name if providers::is_known(name) => BEARER,
+        _ => match first {
+            Some(Api::AnthropicMessages | Api::AnthropicComplete) => "x-api-key",
+            Some(Api::GeminiGenerate | Api::GeminiEmbed | Api::GeminiInteractions) => "x-goog-api-key",
+            _ => BEARER,
+        },
+    }
+}
+
+/// The wire formats that some patterns are about, each once.
+fn apis(patterns: &[ApiPattern]) -> Vec<Api> {
+    let mut found: Vec<Api> = Vec::new();
+    for pattern in patterns {
+        let fitting = Api::ALL.iter().filter(|api| glob::matches(&pattern.0, api.name()));
+        found.extend(fitting.filter(|api| !found.contains(api)).copied().collect::<Vec<_>>());
+    }
+    found
+}
+
+/// Patterns that no wire format fits, below `path`.
+fn unknown_apis<S>(it: &Placed<S>, path: &str, patterns: &[ApiPattern], problems: &mut Vec<Problem>) {
+    let names: Vec<&str> = Api::ALL.iter().map(|api| api.name()).collect();
+    for (index, ApiPattern(pattern)) in patterns.iter().enumerate() {
+        if !names.iter().any(|name| glob::matches(pattern, name)) {
+            let message = format!("no API `{pattern}`");
+            let plain = pattern.replace('*', "");
+            let fix = nearest(&plain, &names)
+                .map_or_else(|| format!("one of {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
+            problems.push(it.problem(&format!("{path}.{index}"), message, fix));
+        }
+    }
 }
 
 /// Scheme, host, port and path of a URL.
@@ -365,11 +446,10 @@ fn price_override(
         }
     };
     let provider = written.providers.iter().find(|provider| provider.name == it.spec.provider)?;
-    let catalog = provider.spec.catalog.clone().unwrap_or_else(|| provider.name.clone());
     Some(Override {
         name: it.name.clone(),
         provider: it.spec.provider.clone(),
-        catalog,
+        catalog: catalog(provider),
         models: it.spec.models.clone(),
         change,
     })
@@ -459,7 +539,7 @@ fn selector(it: &spec::Selector) -> Selector {
         labels: it.labels.clone(),
         providers: it.providers.clone(),
         models: it.models.clone(),
-        apis: it.apis.clone(),
+        apis: apis(&it.apis),
     }
 }
 

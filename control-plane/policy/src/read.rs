@@ -311,6 +311,15 @@ fn explain(
                 options.as_array().into_iter().flatten().map(|it| it.as_str().unwrap_or_default().to_owned()).collect();
             report(path, error.to_string(), format!("one of {}", options.join(", ")));
         }
+        // A word of a fixed set, each with its text.
+        ValidationErrorKind::OneOfNotValid { .. } if error.instance().is_string() => {
+            let known = words(schema);
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let word = error.instance().as_str().unwrap_or_default();
+            let fix = nearest(word, &known).map(|near| format!("did you mean `{near}`?"));
+            let fix = fix.unwrap_or_else(|| "see docs/policy.md for what it takes".to_owned());
+            report(path, format!("no such word as `{word}`"), fix);
+        }
         ValidationErrorKind::Type { .. } => {
             report(path, error.to_string(), "mind the type: money and factors are texts, in quotes".to_owned());
         }
@@ -348,6 +357,18 @@ fn names(schema: &Value) -> Vec<String> {
         _ => {}
     }
     found
+}
+
+/// All words of fixed sets of a schema, for suggestions.
+fn words(schema: &Value) -> Vec<String> {
+    match schema {
+        Value::Object(map) => {
+            let word = map.get("const").and_then(Value::as_str).map(str::to_owned);
+            word.into_iter().chain(map.values().flat_map(words)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(words).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The candidate that a word was likely meant to be.

@@ -3,6 +3,7 @@
 use purser_core::api::Api;
 use purser_core::budget::period::Period;
 use purser_core::config::{OnUnavailable, OnUnpriced};
+use purser_core::free::Free;
 use purser_core::labels::Source;
 use purser_core::pricing::Rates;
 use schemars::JsonSchema;
@@ -46,29 +47,64 @@ pub struct Provider {
     /// Scheme, host, port if it is not the scheme's, and a path that goes before the API's.
     #[schemars(regex(pattern = r"^https?://[^/?#\s]+(/[^?#\s]*)?$"))]
     pub endpoint: String,
-    /// Wire formats that it serves.
+    /// Wire formats that it serves, by name or pattern: `openai.*`.
     #[schemars(length(min = 1))]
-    pub apis: Vec<Api>,
-    /// The price book's name of it. Absent: the document's name.
+    pub apis: Vec<ApiPattern>,
+    /// The price book's name of it. Absent: that of the endpoint's host where it is known, else the document's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalog: Option<String>,
     /// The API key. Absent: none is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialSource>,
+    /// What of its API is let through that costs nothing there and then. Absent: `[models, countTokens, moderation]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_paths: Option<Vec<Free>>,
+    /// It speaks HTTP/2 without TLS. With TLS that is agreed on by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub http2: bool,
     /// The longest time without a byte of an answer. Absent: 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[1-9][0-9]*(ms|s|m|h|d)$"))]
     pub timeout: Option<String>,
 }
 
-/// Where a credential is read from. It goes to Envoy over SDS and nowhere else.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub enum CredentialSource {
+/// A wire format's name, or a pattern of names (`*` is any run of characters).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ApiPattern(pub String);
+
+impl JsonSchema for ApiPattern {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ApiPattern".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        // The names are for editors: what fits none is told with the nearest when it is compiled.
+        let names: Vec<&str> = Api::ALL.iter().map(|api| api.name()).collect();
+        schemars::json_schema!({
+            "description": "A wire format's name, or a pattern of names (`*` is any run of characters).",
+            "anyOf": [{"enum": names}, {"type": "string"}],
+        })
+    }
+}
+
+/// Where a credential is read from, by `env` or `file`, and how it is sent. It goes to Envoy over SDS and nowhere else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct CredentialSource {
     /// An environment variable of the control plane.
-    Env(String),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
     /// A file; white space around the key is left out.
-    File(String),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The header that it is sent in. Absent: the provider's own, `authorization` where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9-]+$"))]
+    pub header: Option<String>,
+    /// What stands before it, with its space. Absent: `"Bearer "` in `authorization`, else nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
 }
 
 /// A model and where it goes. Models without a document go to the provider whose prices know them.
@@ -102,9 +138,9 @@ pub struct Selector {
     /// Request models, as patterns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
-    /// Wire formats.
+    /// Wire formats, by name or pattern.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub apis: Vec<Api>,
+    pub apis: Vec<ApiPattern>,
 }
 
 /// Who may use what. All access policies about a request must pass; in one, `deny` wins over `allow`.

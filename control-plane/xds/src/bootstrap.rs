@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde_json::{Value, json};
 
 /// Counters of the filter are named `name.label.=.value;.;`; Envoy makes labels of these.
-const LABELS: [&str; 7] = ["outcome", "reason", "kind", "problem", "model", "team", "provider"];
+const LABELS: [&str; 8] = ["outcome", "reason", "kind", "problem", "what", "model", "team", "provider"];
 
 /// What a proxy's bootstrap is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]

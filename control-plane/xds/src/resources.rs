@@ -76,6 +76,8 @@ pub struct ProviderEndpoint {
     pub name: String,
     /// Whether Envoy speaks TLS to it.
     pub tls: bool,
+    /// Whether Envoy speaks HTTP/2 to it where there is no TLS to agree on that by.
+    pub http2: bool,
     /// Host name or IP address.
     pub host: String,
     /// TCP port.
@@ -392,12 +394,13 @@ impl ProviderEndpoint {
             ]
         });
         // HTTP/2 is agreed on in the TLS handshake; without TLS there is nothing to agree by.
-        let protocol = if self.tls {
-            UpstreamProtocolOptions::AutoConfig(AutoHttpConfig::default())
-        } else {
-            UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig {
-                protocol_config: Some(ProtocolConfig::HttpProtocolOptions(core::Http1ProtocolOptions::default())),
-            })
+        let explicit = |protocol| {
+            UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(protocol) })
+        };
+        let protocol = match (self.tls, self.http2) {
+            (true, _) => UpstreamProtocolOptions::AutoConfig(AutoHttpConfig::default()),
+            (false, true) => explicit(ProtocolConfig::Http2ProtocolOptions(core::Http2ProtocolOptions::default())),
+            (false, false) => explicit(ProtocolConfig::HttpProtocolOptions(core::Http1ProtocolOptions::default())),
         };
         upstream::HttpProtocolOptions {
             http_filters: filters.unwrap_or_default(),
@@ -491,8 +494,8 @@ fn not_found() -> route::Route {
         },
         404,
         concat!(
-            r#"{"error":{"type":"not_found","message":"nothing is served at this path; served are "#,
-            r#"POST /v1/chat/completions, POST /v1/messages and GET /healthz"}}"#,
+            r#"{"error":{"type":"not_found","message":"nothing is served at this path: it is no API of the providers "#,
+            r#"in the policy, or one that `freePaths` does not let through"}}"#,
             "\n"
         ),
     );

@@ -64,12 +64,34 @@ fn each_problem_has_its_line_its_path_and_a_fix() {
             document("PriceOverride", "  provider: openai\n  models: [gpt-5]\n"),
             vec!["f.yaml:11: spec: needs one of `rates` and `multiplier` (fix: write either `rates` or `multiplier`)"],
         ),
+        (
+            document("Provider", "  endpoint: https://x.example\n  apis: [openai.*, openai.chatt, gemni.*]\n"),
+            vec![
+                "f.yaml:12: spec.apis.1: no API `openai.chatt` (fix: did you mean `openai.chat`?)",
+                "f.yaml:12: spec.apis.2: no API `gemni.*` (fix: did you mean `gemini.embed`?)",
+            ],
+        ),
+        (
+            document("Budget", "  amount: \"1.00\"\n  period: day\n  selector: { apis: [chat] }\n"),
+            vec!["f.yaml:13: spec.selector.apis.0: no API `chat` (fix: one of"],
+        ),
+        (
+            document("Provider", "  endpoint: https://x.example\n  apis: [openai.*]\n  credential: { header: x }\n"),
+            vec!["f.yaml:13: spec.credential: needs one of `env` and `file` (fix: write either `env:` or `file:`)"],
+        ),
+        (
+            document("Provider", "  endpoint: https://x.example\n  apis: [openai.*]\n  freePaths: [countToken]\n"),
+            vec!["f.yaml:13: spec.freePaths.0: no such word as `countToken` (fix: did you mean `countTokens`?)"],
+        ),
         (document("Bugdet", "  {}\n"), vec!["f.yaml:7: kind: no kind `Bugdet` (fix: write `kind: Budget`)"]),
     ];
     for (text, want) in cases {
         let got = problems(&text);
         for want in &want {
-            assert!(got.iter().any(|got| got == want), "{text}\nwanted {want}\ngot {got:#?}");
+            assert!(
+                got.iter().any(|got| got == want || (!want.ends_with(')') && got.starts_with(want))),
+                "{text}\nwanted {want}\ngot {got:#?}"
+            );
         }
         assert_eq!(want.is_empty(), got.is_empty(), "{text}: {got:#?}");
     }
@@ -114,4 +136,70 @@ fn the_default_policies_compile() {
     let (_, compiled) = loaded.unwrap_or_else(|problems| panic!("{problems:#?}"));
     assert!(compiled.filter.budgets.iter().any(|budget| budget.hard));
     assert_eq!(compiled.providers.len(), 2);
+}
+
+#[test]
+fn a_provider_serves_what_its_patterns_name_and_gets_its_key_where_it_wants_it() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    fs::write(secret.path(), "s3cret\n").unwrap();
+    let file = secret.path().display();
+    let all = purser_core::api::Api::ALL.len();
+    // Name and spec, then: wire formats, the price book's name, the header, its value.
+    let cases = [
+        ("a", "endpoint: https://api.openai.com, apis: [openai.*]", 7, "openai", "authorization", "Bearer s3cret"),
+        (
+            "a",
+            "endpoint: https://api.anthropic.com, apis: [openai.chat, anthropic.*]",
+            3,
+            "anthropic",
+            "x-api-key",
+            "s3cret",
+        ),
+        ("a", "endpoint: https://r.openai.azure.com, apis: [openai.chat]", 1, "azure", "api-key", "s3cret"),
+        ("gemini", "endpoint: http://10.0.0.7, apis: [gemini.*]", 3, "google", "x-goog-api-key", "s3cret"),
+        ("a", "endpoint: http://10.0.0.7, apis: [gemini.generate, '*']", all, "a", "x-goog-api-key", "s3cret"),
+        (
+            "a",
+            "endpoint: https://bedrock-runtime.eu-west-1.amazonaws.com, apis: [bedrock.*]",
+            2,
+            "bedrock",
+            "authorization",
+            "Bearer s3cret",
+        ),
+        (
+            "a",
+            "endpoint: https://openrouter.ai/api, apis: [anthropic.messages]",
+            1,
+            "openrouter",
+            "authorization",
+            "Bearer s3cret",
+        ),
+        ("a", "endpoint: http://x, apis: [ollama.*], catalog: mine", 3, "mine", "authorization", "Bearer s3cret"),
+    ];
+    for (name, spec, apis, catalog, header, value) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "apiVersion: purser.dev/v1alpha1\nkind: Provider\nmetadata: {{ name: {name} }}\n\
+             spec: {{ {spec}, credential: {{ file: \"{file}\" }} }}\n"
+        );
+        fs::write(folder.path().join("f.yaml"), text).unwrap();
+        let now = "2026-11-23T12:00:00Z".parse().unwrap();
+        let (_, compiled) = crate::load(folder.path(), &shipped_book().unwrap(), &[], now).unwrap();
+        let provider = &compiled.filter.providers[0];
+        assert_eq!((provider.apis.len(), provider.catalog.as_str()), (apis, catalog), "{spec}");
+        let credential = compiled.providers[0].credential.as_ref().unwrap();
+        assert_eq!((credential.header.as_str(), credential.value.as_str()), (header, value), "{spec}");
+        assert_eq!(provider.free, purser_core::free::Free::USUAL, "{spec}");
+    }
+    let own = "spec: { endpoint: http://x, apis: [openai.chat], freePaths: [], http2: true, \
+               credential: { file: F, header: X-Key, prefix: 'Key ' } }";
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("apiVersion: purser.dev/v1alpha1\nkind: Provider\nmetadata: {{ name: own }}\n{own}\n");
+    fs::write(folder.path().join("f.yaml"), text.replace('F', &file.to_string())).unwrap();
+    let now = "2026-11-23T12:00:00Z".parse().unwrap();
+    let (_, compiled) = crate::load(folder.path(), &shipped_book().unwrap(), &[], now).unwrap();
+    let target = &compiled.providers[0];
+    let credential = target.credential.as_ref().unwrap();
+    assert_eq!((credential.header.as_str(), credential.value.as_str()), ("x-key", "Key s3cret"));
+    assert!(target.http2 && compiled.filter.providers[0].free.is_empty());
 }
