@@ -11,6 +11,7 @@ ENVOY_INSTALLED := $(TOOLS)/envoy-$(ENVOY_VERSION).installed
 WASM_BINDGEN_VERSION := 0.2.130
 WASM_RUNNER := $(TOOLS)/wasm-bindgen-$(WASM_BINDGEN_VERSION)/bin/wasm-bindgen-test-runner
 SDK_INSTALLED := $(TOOLS)/sdk/.installed
+PRICES_INSTALLED := $(TOOLS)/prices/.installed
 WASM := target/wasm32-wasip1/filter/purser_filter.wasm
 DASHBOARD := control-plane/dashboard
 PURSER := target/release/purser
@@ -69,7 +70,7 @@ test-e2e: tools $(SDK_INSTALLED) filter dashboard ## The built filter in real En
 
 test-wasm: tools $(WASM_RUNNER) ## The engine's readers as wasm32, under Node
 	CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(WASM_RUNNER) \
-	  cargo test --locked -p purser-core --target wasm32-unknown-unknown --test wasm
+	  cargo test --locked -p purser-core --features vocabulary --target wasm32-unknown-unknown --test wasm
 
 test-dashboard: dashboard ## The dashboard's own unit tests
 	npm run --prefix $(DASHBOARD) --silent test
@@ -78,10 +79,24 @@ test-browser: dashboard ## The dashboard in Chromium, against a running `make ru
 	@test -x $${CHROMIUM:-/usr/bin/chromium} || { echo "installing chromium"; apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
 	PURSER_URL=$${PURSER_URL:-http://127.0.0.1:9600} npm run --prefix $(DASHBOARD) --silent test:browser
 
+test-prices: $(PRICES_INSTALLED) ## The price engine against two open implementations over random usages, SEED=… RECORDS=… (300 MB from PyPI)
+	cargo build --locked -p purser
+	PYTHONPATH=$(TOOLS)/prices python3 tests/prices/differential.py target/debug/purser $${SEED:-$$RANDOM} $${RECORDS:-20000}
+
 overshoot: tools filter dashboard ## What a hard budget lets through under load, as a table
 	cargo build --locked -p purser
 	@printf '| %-34s | %-11s | %-8s | %-7s | %-10s |\n' 'limit: 1 USD' spent answered refused 'cold waits'
 	@PURSER_BIN=$(CURDIR)/target/debug/purser cargo test --locked -p purser-tests --test overshoot -- --test-threads 1 --nocapture | grep -o '|.*|'
+
+##@ Prices
+prices-import: $(PRICES_INSTALLED) ## The imported part of the catalogue made anew; prints what changed
+	cargo build --locked -p purser
+	PYTHONPATH=$(TOOLS)/prices python3 catalog/tools/genai_prices_json.py > $(TOOLS)/genai-prices.json
+	target/debug/purser prices import --checked $${CHECKED:-$$(date -u +%F)} \
+	  --genai-prices $(TOOLS)/genai-prices.json \
+	  --genai-prices-version $$(sed -n 's/genai-prices==//p' tests/prices/requirements.txt) \
+	  --litellm $(TOOLS)/prices/litellm/model_prices_and_context_window_backup.json \
+	  --litellm-version $$(sed -n 's/litellm==//p' tests/prices/requirements.txt)
 
 ##@ Measure
 bench: bench-core bench-ledger bench-envoy ## What it costs: the engine, the ledger, and an Envoy with the filter against one without
@@ -126,10 +141,18 @@ $(SDK_INSTALLED): tests/sdk/requirements.txt
 	  --target $(TOOLS)/sdk -r tests/sdk/requirements.txt
 	@touch $@
 
+$(PRICES_INSTALLED): tests/prices/requirements.txt
+	@echo "installing genai-prices and litellm from PyPI into .tools/prices"
+	@rm -rf $(TOOLS)/prices
+	@python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+	  --target $(TOOLS)/prices -r tests/prices/requirements.txt
+	@touch $@
+
 ##@ Help
 help: ## List the targets, one line each
 	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} \
 	  /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run demo build filter dashboard test check test-unit test-core test-fuzz test-wasm test-e2e test-dashboard test-browser overshoot \
+.PHONY: run demo build filter dashboard test check test-unit test-core test-fuzz test-wasm test-e2e test-dashboard test-browser test-prices \
+  prices-import overshoot \
   bench bench-core bench-instructions bench-ledger bench-envoy tools help

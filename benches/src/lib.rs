@@ -5,11 +5,14 @@
 //! | request-2k, request-256k | a chat request read and its tokens estimated |
 //! | stream-60 | an answer of 60 chunks read, its usage event taken out |
 //! | exchange | a whole one with identity, a rate limit and a warm budget, from head to record |
+//! | count-english-20k, count-japanese-20k | prose counted in the o200k vocabulary, in pieces of 4 KB |
+//! | count-letters-100k, count-random-100k | so one word of one letter, and one of random letters: the slowest known |
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a bench")]
 
 use purser_core::api::Api;
 use purser_core::budget::{Instance, lease};
+use purser_core::estimate::{Family, Tally};
 use purser_core::exchange::{Begun, End, Exchange, Host, Proxy, Verdict};
 use purser_core::policy::Policy;
 use purser_core::store::MemoryStore;
@@ -30,6 +33,10 @@ pub fn cases() -> Vec<Case> {
         ("request-256k", read_request(256 << 10)),
         ("stream-60", read_stream()),
         ("exchange", exchange()),
+        ("count-english-20k", count(&english(20 << 10))),
+        ("count-japanese-20k", count(&japanese(20 << 10))),
+        ("count-letters-100k", count(&"a".repeat(100 << 10))),
+        ("count-random-100k", count(&random_letters(100 << 10))),
     ]
 }
 
@@ -87,6 +94,39 @@ fn exchange() -> Box<dyn FnMut()> {
         exchange.response_body(answer, true);
         black_box(exchange.finish(host, End::Whole));
     })
+}
+
+fn count(text: &str) -> Box<dyn FnMut()> {
+    let text = text.to_owned();
+    Box::new(move || {
+        let mut tally = Tally::new(1);
+        text.as_bytes().chunks(4 << 10).for_each(|piece| tally.push(piece));
+        tally.end();
+        black_box(tally.tokens(Family::O200k));
+    })
+}
+
+/// Prose that does not change: a licence.
+fn english(bytes: usize) -> String {
+    let text = include_str!("../../LICENSE").repeat(2);
+    text.get(..bytes).unwrap_or(&text).to_owned()
+}
+
+fn japanese(bytes: usize) -> String {
+    let text = "事務長は船の金庫を預かり、朝から晩まで一枚一枚の硬貨を数えます。船員に給料を払い、港で水と食料を買い、\
+        帳簿にすべてを書き留めます。予算を超える買い物は、船長が何と言おうと断ります。コンピュータの時代になっても、\
+        その仕事はあまり変わりません。誰が何に使ったのか、いくら残っているのか、次の港まで足りるのか。";
+    let text = text.repeat(bytes / text.len() + 1);
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(&text).to_owned()
+}
+
+fn random_letters(bytes: u64) -> String {
+    let mut state = 1u64;
+    let letter = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'a' + ((state >> 33) % 26) as u8)
+    };
+    (0..bytes).map(letter).collect()
 }
 
 /// A chat request of about this many bytes.

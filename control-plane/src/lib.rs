@@ -8,6 +8,7 @@ pub mod dashboard;
 pub mod demo;
 pub mod meter;
 pub mod price;
+pub mod prices;
 pub mod serve;
 pub mod sync;
 pub mod text;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use purser::{demo, meter, now_ms, price, serve, text, up};
+use purser::{demo, meter, now_ms, price, prices, serve, text, up};
 use purser_ledger::Ledger;
 use purser_policy::{Severity, load, shipped_book};
 use std::collections::BTreeMap;
@@ -69,6 +69,11 @@ enum Command {
     Price(price::Args),
     /// What recorded exchanges used and cost: JSON lines in and out
     Meter(meter::Args),
+    /// The price book: import, list, show
+    Prices {
+        #[command(subcommand)]
+        command: prices::Command,
+    },
     /// Send traffic of several teams through the gateway, until one meets its budget
     Demo(demo::Args),
 }
@@ -135,6 +140,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Keys { command, data } => keys(command, data).await?,
         Command::Price(args) => return price::run(args),
         Command::Meter(args) => return meter::run(&args),
+        Command::Prices { command } => return prices::run(&command),
         Command::Demo(args) => demo::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -8,8 +8,18 @@
 //! - A text may be pushed in any pieces, also inside a character.
 //! - A script that no weight was fitted for counts as its bytes: no vocabulary needs more.
 //! - Most bytes are counted 64 at a time, see [`block`]; what that cannot count goes byte by byte.
+//! - With the feature `vocabulary`, `Tally` counts text instead of estimating it.
 
 mod block;
+pub mod calibration;
+#[cfg(feature = "vocabulary")]
+mod tally;
+mod text;
+
+#[cfg(feature = "vocabulary")]
+pub use tally::Tally;
+pub use text::CAN_COUNT;
+pub(crate) use text::Text;
 
 /// What was counted so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

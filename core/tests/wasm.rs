@@ -179,3 +179,21 @@ fn an_estimate_is_the_same_as_on_other_machines() {
     let want = [ascii + han, (ascii * 150 + han * 163) / 100, (ascii + han) * 103 / 100 + digits];
     assert_eq!(counts, want.map(|milli: u64| milli.div_ceil(1_000)));
 }
+
+#[cfg(feature = "vocabulary")]
+#[wasm_bindgen_test]
+fn a_count_is_the_same_as_on_other_machines() {
+    use purser_core::estimate::Tally;
+    // Counted with tiktoken.
+    let text = "The quick brown fox jumps over the lazy dog. 日本語 12345\n";
+    for size in [1, 4, 100] {
+        let mut tally = Tally::new(1);
+        text.as_bytes().chunks(size).for_each(|piece| tally.push(piece));
+        tally.end();
+        assert_eq!(tally.tokens(Family::O200k), 16, "pieces of {size}");
+    }
+    let mut tally = Tally::new(1);
+    (0..10).for_each(|_| tally.push(&[b' '; 100_000]));
+    tally.end();
+    assert!(tally.tokens(Family::O200k).abs_diff(1_000_000 / 128) < 500, "a million spaces");
+}

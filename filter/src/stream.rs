@@ -105,6 +105,14 @@ impl Held {
                 vm.wait(context_id, Rc::clone(self), instances);
                 Action::Pause
             }
+            Verdict::Count => {
+                let again = self.with(|exchange| {
+                    read_body(exchange, 0, self.read.get());
+                    vm.with_host(|host| exchange.decide(host))
+                });
+                // It comes once, so this ends.
+                again.map_or(Action::Continue, |verdict| self.enact(vm, context_id, verdict))
+            }
         }
     }
 
@@ -121,6 +129,19 @@ impl Held {
         }
         vm.refresh(forward.low);
     }
+}
+
+/// Has the exchange read the request's body from `read` up to `size`. Returns how far it came.
+fn read_body(exchange: &mut Exchange, mut read: usize, size: usize) -> usize {
+    while read < size {
+        let Some(piece) = host::request_body(read, PIECE.min(size.saturating_sub(read))) else { break };
+        if piece.is_empty() {
+            break;
+        }
+        exchange.push_request(&piece);
+        read = read.saturating_add(piece.len());
+    }
+    read
 }
 
 /// Chooses the provider, and changes the path where that has to be.
@@ -193,14 +214,7 @@ impl HttpContext for Stream {
         // While the request is held, `size` counts from its start.
         let mut read = self.held.read.get();
         let reading = self.held.with(|exchange| {
-            while read < size {
-                let Some(piece) = host::request_body(read, PIECE.min(size.saturating_sub(read))) else { break };
-                if piece.is_empty() {
-                    break;
-                }
-                exchange.push_request(&piece);
-                read = read.saturating_add(piece.len());
-            }
+            read = read_body(exchange, read, size);
             !exchange.is_forwarded()
         });
         self.held.read.set(read);

@@ -6,7 +6,7 @@ use crate::api::Api;
 use crate::budget::Instance;
 use crate::budget::lease::{self, Hold};
 use crate::config::{BudgetRule, OnUnavailable, OnUnpriced};
-use crate::estimate;
+use crate::estimate::{self, Family, calibration};
 use crate::identity::Identity;
 use crate::labels::Labels;
 use crate::limit::{self, Answer, Pace};
@@ -19,7 +19,7 @@ use crate::record::{Problem, Reason};
 use crate::refusal::{Cause, Refusal};
 use crate::usage::{Kind, Quality, Term, Units, Usage};
 use crate::wire::path;
-use crate::wire::request::RequestFacts;
+use crate::wire::request::{RequestFacts, RequestScanner};
 use crate::wire::rewrite::{self, Edits};
 use std::rc::Rc;
 
@@ -48,6 +48,8 @@ struct Stop {
     reason: Reason,
     message: String,
     retry_ms: Option<u64>,
+    /// It may be for an estimate's error alone.
+    close: bool,
 }
 
 /// Why budgets did not let a request pass.
@@ -63,6 +65,8 @@ struct Output {
     each: u64,
     /// Choices asked for.
     choices: u64,
+    /// What is not charged by tokens.
+    fees: NanoUsd,
 }
 
 impl Output {
@@ -84,10 +88,25 @@ impl Exchange {
                 self.facts = Some(facts);
                 match self.admit(host) {
                     Ok(verdict) => verdict,
-                    Err(stop) => Verdict::Refuse(self.stop(host, &stop)),
+                    Err(stop) => self.stopped(host, &stop),
                 }
             }
         }
+    }
+
+    /// Refuses, or has the prompt counted first where an estimate was too much.
+    fn stopped(&mut self, host: Host<'_>, stop: &Stop) -> Verdict {
+        let has_body = self.api != Api::OpenAiRealtime;
+        let Some(facts) = self.facts.take_if(|facts| stop.close && has_body && may_count(facts)) else {
+            return Verdict::Refuse(self.stop(host, stop));
+        };
+        self.release(host);
+        self.accounts.clear();
+        self.asks = 0;
+        self.phase = Phase::Reading;
+        let seed = self.seed() ^ facts.body_bytes;
+        self.scanner = Some(Box::new(RequestScanner::counting(&self.target, &self.content_type, seed)));
+        Verdict::Count
     }
 
     /// Decides again after a [`Verdict::Wait`]. `answered`: the control plane's grants are in the store.
@@ -106,7 +125,7 @@ impl Exchange {
         };
         match self.hold_budgets(host, asked) {
             Ok(verdict) => verdict,
-            Err(stop) => Verdict::Refuse(self.stop(host, &stop)),
+            Err(stop) => self.stopped(host, &stop),
         }
     }
 
@@ -141,7 +160,7 @@ impl Exchange {
 
     fn stop(&mut self, host: Host<'_>, stop: &Stop) -> Refusal {
         self.release(host);
-        let Stop { by, reason, message, retry_ms } = stop;
+        let Stop { by, reason, message, retry_ms, .. } = stop;
         self.refuse(host, Cause { by, reason: *reason, message, retry_ms: *retry_ms })
     }
 
@@ -175,10 +194,15 @@ impl Exchange {
                 reason: Reason::NoProvider,
                 message: format!("no provider serves `{}` requests for model `{model}`", self.api),
                 retry_ms: None,
+                close: false,
             });
         };
         self.route = Some(route.place);
-        self.estimate.input = facts.input_tokens(estimate::family(route.upstream_model(model)));
+        let upstream_model = route.upstream_model(model);
+        let tokens = facts.input_tokens(estimate::family(upstream_model));
+        self.prompt = (tokens, facts.is_counted);
+        let by_text = facts.is_counted || facts.images > 0;
+        self.estimate.input = if by_text { tokens } else { calibration::corrected(host.store, upstream_model, tokens) };
         let subject = Subject { labels, provider: &route.provider.name, model, api: self.api };
         if let Some(rule) = policy.access_denied_by(subject) {
             return Err(Stop {
@@ -186,6 +210,7 @@ impl Exchange {
                 reason: Reason::Access,
                 message: format!("access policy `{}` does not allow model `{model}` here", rule.name),
                 retry_ms: None,
+                close: false,
             });
         }
         self.take_permits(host, policy, subject)?;
@@ -206,7 +231,7 @@ impl Exchange {
                     Answer::Pass { .. } => {
                         self.taken.push(Taken { key, pace, permits, tokens: what == "tokens" });
                     }
-                    Answer::Wait { retry_ms, .. } => {
+                    Answer::Wait { retry_ms, left } => {
                         return Err(Stop {
                             by: format!("RateLimit/{}", rule.name),
                             reason: Reason::RateLimit,
@@ -218,6 +243,7 @@ impl Exchange {
                                 seconds(retry_ms),
                             ),
                             retry_ms: (capacity > 0).then_some(retry_ms),
+                            close: what == "tokens" && left >= permits >> 1,
                         });
                     }
                 }
@@ -283,7 +309,7 @@ impl Exchange {
         let default_output = default_output.filter(|_| caps);
         let asked = || facts.max_tokens.or(default_output).or(model_output).unwrap_or(FALLBACK_OUTPUT_TOKENS);
         let each = media_output(self.api, facts).unwrap_or_else(asked);
-        let mut output = Output { each, choices: facts.choices.max(1) };
+        let mut output = Output { each, choices: facts.choices.max(1), fees: NanoUsd(0) };
         match price {
             None => {
                 if let Some(rule) = rules().find(|rule| rule.hard && rule.on_unpriced == OnUnpriced::Deny) {
@@ -292,8 +318,8 @@ impl Exchange {
             }
             Some(price) => {
                 let room = (clamp && may_rewrite && caps).then_some(LEAST_CLAMPED_TOKENS);
-                let fees = fees(&price, self.api, facts);
-                output = self.hold_all(host, policy, &price, output, fees, room, how)?;
+                output.fees = fees(&price, self.api, facts);
+                output = self.hold_all(host, policy, &price, output, room, how)?;
             }
         }
         self.estimate.output = output.total();
@@ -335,15 +361,14 @@ impl Exchange {
         policy: &Policy,
         price: &Price<'_>,
         wanted: Output,
-        fees: NanoUsd,
         least: Option<u64>,
         asked: Asked,
     ) -> Result<Output, Short> {
-        let prompt = with_headroom(self.estimate.input);
+        let prompt = with_headroom(self.estimate.input, self.prompt.1);
         let mut output = wanted;
         // Each round holds all, or caps the output to what one more budget has.
         for _ in 0..=self.accounts.len().saturating_mul(2) {
-            let amount = worst_case(price, prompt, output.total(), None).unwrap_or(NanoUsd(u64::MAX)).max(fees);
+            let amount = worst_case(price, prompt, output.total(), None).unwrap_or(NanoUsd(u64::MAX)).max(output.fees);
             let Some((at, available)) = self.try_hold(host, policy, amount.0, asked)? else {
                 self.estimate.reserved_nano_usd = amount.0;
                 return Ok(output);
@@ -354,12 +379,24 @@ impl Exchange {
             let each = affordable.checked_div(output.choices).unwrap_or(0);
             match (least, rule) {
                 (Some(least), _) if each >= least && each < output.each => output.each = each,
-                (_, Some(rule)) => return Err(Short::Stop(exhausted(rule, account.map(|a| &a.instance), host.now_ms))),
+                (_, Some(rule)) => {
+                    let least = Output { each: least.unwrap_or(output.each), ..output };
+                    let least = worst_case(price, self.estimate.input >> 1, least.total(), None);
+                    let close = least.is_ok_and(|least| least.0.max(output.fees.0) <= available);
+                    let stop = exhausted(rule, account.map(|account| &account.instance), host.now_ms);
+                    return Err(Short::Stop(Stop { close, ..stop }));
+                }
                 (_, None) => break,
             }
         }
         let message = "the budgets of this request change too fast: try again".to_owned();
-        Err(Short::Stop(Stop { by: "Budget".into(), reason: Reason::Budget, message, retry_ms: Some(1_000) }))
+        Err(Short::Stop(Stop {
+            by: "Budget".into(),
+            reason: Reason::Budget,
+            message,
+            retry_ms: Some(1_000),
+            close: false,
+        }))
     }
 
     /// Holds `amount` of every budget. When one has too little, gives the others back and says which, and what it has.
@@ -459,9 +496,19 @@ fn fees(price: &Price<'_>, api: Api, facts: &RequestFacts) -> NanoUsd {
 }
 
 /// The estimate errs by a few per cent either way (`tests/tests/estimate.rs`); a fifth on top keeps a reservation above nearly
-/// every prompt.
-fn with_headroom(tokens: u64) -> u64 {
-    tokens.saturating_add(tokens.div_ceil(5)).saturating_add(16)
+/// every prompt. A count errs by what the provider puts around the text: a fiftieth.
+fn with_headroom(tokens: u64, counted: bool) -> u64 {
+    tokens.saturating_add(tokens.div_ceil(if counted { 50 } else { 5 })).saturating_add(16)
+}
+
+/// Whether a count can tell more than the estimate: in the vocabulary that is built in, and of a body that is not long to
+/// read again.
+fn may_count(facts: &RequestFacts) -> bool {
+    const BODY_MAX: u64 = 1 << 20;
+    estimate::CAN_COUNT
+        && !facts.is_counted
+        && facts.body_bytes <= BODY_MAX
+        && estimate::family(&facts.model) == Family::O200k
 }
 
 fn seconds(ms: u64) -> String {
@@ -485,6 +532,7 @@ fn unpriced(rule: &BudgetRule, model: &str) -> Stop {
             rule.name
         ),
         retry_ms: None,
+        close: false,
     }
 }
 
@@ -494,6 +542,7 @@ fn unavailable(rule: &BudgetRule) -> Stop {
         reason: Reason::Unavailable,
         message: format!("budget `{}` cannot be checked just now", rule.name),
         retry_ms: Some(5_000),
+        close: false,
     }
 }
 
@@ -511,6 +560,7 @@ fn exhausted(rule: &BudgetRule, instance: Option<&Instance>, now_ms: u64) -> Sto
             left.unwrap_or_default()
         ),
         retry_ms: None,
+        close: false,
     }
 }
 

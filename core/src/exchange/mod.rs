@@ -24,7 +24,9 @@ use crate::budget::Instance;
 use crate::free;
 use crate::identity::{self, Identity, IdentityError, Presented};
 use crate::limit::Pace;
+use crate::meter;
 use crate::policy::{Place, Policy, Subject};
+use crate::providers;
 use crate::record::{Denied, Estimate, Problem, Reason, Record};
 use crate::refusal::{Cause, Refusal};
 use crate::store::Store;
@@ -71,6 +73,8 @@ pub enum Verdict {
     Refuse(Refusal),
     /// Sync these leases with the control plane, then call [`Exchange::resume`].
     Wait(Vec<Instance>),
+    /// What was estimated decides: push the whole body again, which is counted this time, and decide again. Comes once.
+    Count,
 }
 
 /// How a request is sent on.
@@ -145,6 +149,7 @@ pub struct Exchange {
     policy: Rc<Policy>,
     api: Api,
     target: Target,
+    content_type: String,
     /// Without the caller's key.
     path: String,
     /// It is not the one that came.
@@ -157,7 +162,8 @@ pub struct Exchange {
     request_id: String,
     trace_id: Option<String>,
     identity: Identity,
-    scanner: Option<RequestScanner>,
+    /// On the heap, as the meter is: an exchange is moved about.
+    scanner: Option<Box<RequestScanner>>,
     facts: Option<RequestFacts>,
     /// Where it goes, once that is known.
     route: Option<Place>,
@@ -165,12 +171,14 @@ pub struct Exchange {
     taken: Vec<Taken>,
     seq: Option<u64>,
     estimate: Estimate,
+    /// Of the prompt, as its text says: before what was learned of the model corrects it. Whether it is a count.
+    prompt: (u64, bool),
     edits: Option<Edits>,
     low: Vec<Instance>,
     /// How often the control plane answered for this request.
     asks: u8,
     problems: Vec<Problem>,
-    meter: Option<ResponseMeter>,
+    meter: Option<Box<ResponseMeter>>,
     status: u16,
 }
 
@@ -191,7 +199,7 @@ impl Exchange {
                 // What is asked for stands in the path: all there is to read of a body is that there is none.
                 let mut scanner = RequestScanner::of(&exchange.target, "");
                 scanner.push(b"{}");
-                exchange.scanner = Some(scanner);
+                exchange.scanner = Some(Box::new(scanner));
                 return Some(match refused {
                     None => Begun::Read(exchange),
                     Some(error) => exchange.refused(host, &error),
@@ -213,7 +221,7 @@ impl Exchange {
         let content_type = header("content-type").unwrap_or_default();
         let scanner = scans.then(|| RequestScanner::of(&target, content_type));
         let (mut exchange, refused) = Self::new(host, policy, target, headers);
-        exchange.scanner = scanner;
+        exchange.scanner = scanner.map(Box::new);
         exchange.poll = poll.flatten();
         Some(match refused {
             None => Begun::Read(exchange),
@@ -270,6 +278,7 @@ impl Exchange {
         let exchange = Self {
             api: target.api,
             target,
+            content_type: header("content-type").unwrap_or_default().to_owned(),
             path,
             path_changed,
             poll: None,
@@ -286,6 +295,7 @@ impl Exchange {
             taken: Vec::new(),
             seq: None,
             estimate: Estimate::default(),
+            prompt: (0, false),
             edits: None,
             low: Vec::new(),
             asks: 0,
@@ -357,7 +367,25 @@ impl Exchange {
     pub fn response_head(&mut self, head: Head<'_>) {
         self.status = head.status;
         let strip = self.rewrites_response();
-        self.meter = Some(ResponseMeter::new(Some(self.api), head, strip));
+        let meter = ResponseMeter::new(Some(self.api), head, strip);
+        // What will not be told is counted.
+        let meter = if self.streams_without_usage() { meter.counting(self.seed()) } else { meter };
+        self.meter = Some(Box::new(meter));
+    }
+
+    /// Whether the answer is a stream that will not report: nobody asked for usage, or the API has none.
+    fn streams_without_usage(&self) -> bool {
+        let asked = self.rewrites_response() || self.facts.as_ref().is_some_and(|facts| facts.include_usage);
+        let silent = meter::reports_nothing(self.api);
+        let streams = self.facts.as_ref().is_some_and(|facts| facts.stream);
+        let route = self.route.and_then(|place| self.policy.routed(place));
+        let unasked = route.is_some_and(|route| providers::reports_unasked(&route.provider.catalog));
+        streams && (silent || (rewrite::asks_for_usage(self.api) && !asked && !unasked))
+    }
+
+    /// A number that callers and models do not know.
+    fn seed(&self) -> u64 {
+        self.started_ms ^ self.seq.unwrap_or(0).rotate_left(32)
     }
 
     /// Headers of the answer that [`Self::response_header`] wants to see.

@@ -4,6 +4,7 @@ use super::pending::{self, Pending};
 use super::{End, Exchange, Finished, Host, Phase};
 use crate::api::Api;
 use crate::budget::lease;
+use crate::estimate::calibration;
 use crate::limit;
 use crate::meter::{self, Charged};
 use crate::pricing::cost::cost_of_passes;
@@ -46,6 +47,7 @@ impl Exchange {
         if let Some(answer) = &answer {
             self.problems.extend(&answer.problems);
         }
+        self.learn(host, usage.as_ref());
         let charges = self.settle(host, usage.as_ref(), &cost);
         self.problems.sort_unstable();
         self.problems.dedup();
@@ -138,7 +140,7 @@ impl Exchange {
                         if end == End::Whole && answer.usage.is_none() {
                             self.problems.push(Problem::UsageMissing);
                         }
-                        usage
+                        usage.map(|usage| *usage)
                     }
                 }
             }
@@ -172,6 +174,17 @@ impl Exchange {
                 terms_unpriced: breakdown.terms_unpriced,
             },
             Err(_) => Cost::Unpriced,
+        }
+    }
+
+    /// Corrects the estimate of the model's next prompts by what was reported of this one.
+    fn learn(&self, host: Host<'_>, usage: Option<&Usage>) {
+        let policy = Rc::clone(&self.policy);
+        let (Some(usage), Some(facts), (estimate, false)) = (usage, &self.facts, self.prompt) else { return };
+        let exact = usage.quality == Quality::Exact && usage.passes.is_empty() && facts.images == 0;
+        if let Some(route) = self.route.and_then(|place| policy.routed(place)).filter(|_| exact) {
+            let model = route.upstream_model(&facts.model);
+            calibration::learn(host.store, model, estimate, usage.units.prompt(), self.seq.unwrap_or(0));
         }
     }
 

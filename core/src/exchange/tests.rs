@@ -465,3 +465,42 @@ fn what_costs_nothing_passes_without_credentials_unless_the_caller_or_the_policy
     let record = exchange.finish(world.host(), End::Whole).unwrap().record;
     assert_eq!((record.outcome, record.api), (Outcome::Denied, Api::OpenAiChat));
 }
+
+/// A prompt whose words the estimate takes for twice as many tokens as there are.
+fn overestimated() -> Value {
+    let text = "internationalization ".repeat(2_000);
+    json!({"model": "m", "max_tokens": 20, "messages": [{"role": "user", "content": text}]})
+}
+
+#[cfg(feature = "vocabulary")]
+#[test]
+fn a_prompt_that_only_the_estimate_finds_too_dear_is_counted_and_passes() {
+    let world = World::new(json!({}));
+    let body = overestimated();
+    let mut exchange = world.begin(&body);
+    let Verdict::Wait(_) = exchange.decide(world.host()) else { panic!("a cold lease") };
+    // 2,000 words are some 6,000 tokens at most: 7 milli-USD hold them, and not what they are estimated at.
+    world.grant(8_500_000, true);
+    assert_eq!(exchange.resume(world.host(), true), Verdict::Count);
+    exchange.push_request(body.to_string().as_bytes());
+    forwarded(exchange.decide(world.host()));
+    world.answer(&mut exchange, &reply(4_005, 5));
+    let record = exchange.finish(world.host(), End::Whole).unwrap().record;
+    assert!(record.estimate.input < 8_200, "{:?}", record.estimate);
+}
+
+#[test]
+fn a_prompt_that_is_too_dear_either_way_is_refused() {
+    let world = World::new(json!({}));
+    world.grant(10_000, true);
+    let body = overestimated();
+    let mut exchange = world.begin(&body);
+    let verdict = match exchange.decide(world.host()) {
+        Verdict::Count => {
+            exchange.push_request(body.to_string().as_bytes());
+            exchange.decide(world.host())
+        }
+        verdict => verdict,
+    };
+    assert!(matches!(verdict, Verdict::Refuse(_)), "{verdict:?}");
+}

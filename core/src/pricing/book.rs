@@ -49,6 +49,9 @@ pub struct Origin {
     /// The data sets, with versions, through which the page was read, where it was not read itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
+    /// The licence of `via`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
     /// What a reviewer decided where sources differ, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -170,8 +173,15 @@ impl PriceBook {
     }
 
     /// The price of a model at a moment (milliseconds since 1970). `None` is unknown, never free.
+    ///
+    /// The model is named as the provider does it; a name with a path before it, as in Bedrock's ARNs and Google's
+    /// resource names, is looked up without when it has no price with it.
     #[must_use]
     pub fn find(&self, provider: &str, model: &str, at_ms: u64) -> Option<Price<'_>> {
+        self.find_named(provider, model, at_ms).or_else(|| self.find_named(provider, without_path(model)?, at_ms))
+    }
+
+    fn find_named(&self, provider: &str, model: &str, at_ms: u64) -> Option<Price<'_>> {
         let layers = self.providers.get(provider)?;
         [&layers.overrides, &layers.listed].into_iter().find_map(|names| {
             let entry = self.entries.get(names.find(model)?)?;
@@ -217,6 +227,18 @@ impl PriceBook {
             })
             .collect()
     }
+}
+
+/// `arn:aws:bedrock:eu-west-1::foundation-model/x`, `publishers/google/models/x`, `projects/…/models/x`, `models/x`: `x`.
+fn without_path(model: &str) -> Option<&str> {
+    if model.starts_with("arn:") {
+        return model.rsplit_once('/').map(|(_, name)| name);
+    }
+    if let Some(name) = model.strip_prefix("models/") {
+        return Some(name);
+    }
+    let resource = model.starts_with("publishers/") || model.starts_with("projects/");
+    model.rsplit_once("/models/").filter(|_| resource).map(|(_, name)| name)
 }
 
 /// Hash of what prices: names and rates, not where they were read. The order of entries, names and rates is no matter,

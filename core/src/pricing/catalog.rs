@@ -18,6 +18,9 @@ use std::collections::BTreeMap;
 pub struct CatalogFile {
     /// The provider's name in the price book.
     pub provider: String,
+    /// Where the rates of models were read that name no source of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Origin>,
     /// Its models.
     pub models: Vec<CatalogModel>,
 }
@@ -32,7 +35,7 @@ pub struct CatalogModel {
     /// Names that it is the price of: exact, or patterns (`*` is any run of characters). Absent: just `model`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub r#match: Vec<String>,
-    /// Where the rates were read. Each model needs one.
+    /// Where the rates were read. Absent: as the document says. Each model needs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Origin>,
     /// Rates by the day they begin, ascending. A change adds to them and leaves the old ones.
@@ -68,11 +71,12 @@ impl PriceBook {
     pub fn from_documents(documents: Vec<CatalogFile>) -> Result<Self, Vec<CatalogProblem>> {
         let mut check = Check { problems: Vec::new(), names: BTreeMap::new(), models: BTreeMap::new() };
         let mut entries = Vec::new();
-        for CatalogFile { provider, models } in documents {
+        for CatalogFile { provider, source: common, models } in documents {
             if provider.is_empty() || provider.contains('/') {
                 check.refuse(&provider, "`provider` is a name without `/`, such as `openai`");
             }
             for CatalogModel { model, r#match, source, rates } in models {
+                let source = source.or_else(|| common.clone());
                 let entry = PriceEntry { provider: provider.clone(), model, r#match, source, overrides: false, rates };
                 check.entry(&entry);
                 entries.push(entry);

@@ -13,7 +13,7 @@
 
 use super::book::Price;
 use super::rate::{Factor, Multiplier, Rate};
-use super::rates::{RateKey, TERMS, Tier, Variant, reached, unusual, with_parents};
+use super::rates::{RateKey, TERMS, Tier, Variant, fits, reached, unusual, with_parents};
 use crate::money::NanoUsd;
 use crate::usage::{Kind, Term, Terms, Units, Usage};
 use std::collections::BTreeMap;
@@ -125,6 +125,7 @@ impl Bill {
                     let factor = if kind.is_tokens() { tokens } else { fees };
                     self.part(kind, femto, factor).ok_or_else(|| overflow(price))?;
                 }
+                None if kind.is_tokens() && on.is_by_fees() => {}
                 None if kind.is_tokens() => {
                     return Err(PricingError::MissingRate { entry: price.entry_name(), kind });
                 }
@@ -243,6 +244,13 @@ impl<'a> OnTerms<'a> {
         Some(factors)
     }
 
+    /// Whether the price is for what is not tokens, and some of that was used: seconds of a transcript, pages read. Tokens
+    /// that are reported beside are not what is charged.
+    fn is_by_fees(&self) -> bool {
+        let fees_only = self.price.rates.rates.iter().all(|(key, _)| key.is_fee());
+        fees_only && self.units.used().any(|(kind, _)| self.rate(RateKey::Of(kind)).is_some())
+    }
+
     /// What units of a kind cost before any factor, 10⁻¹⁵ USD; `None` when they have no rate.
     fn femto(&self, kind: Kind, count: u64, reasoning: u64) -> Option<u128> {
         let key = RateKey::Of(kind);
@@ -305,7 +313,7 @@ impl<'a> OnTerms<'a> {
     fn unknown(&self, terms: &'a Terms) -> impl Iterator<Item = Term> + '_ {
         let named = |term: Term, value: Option<&str>| {
             let said =
-                |variant: &Variant| variant.when.term(term).is_some_and(|it| value.is_none_or(|value| it == value));
+                |variant: &Variant| variant.when.term(term).is_some_and(|it| value.is_none_or(|value| fits(it, value)));
             self.price.rates.variants.iter().any(said)
         };
         let unknown = move |(term, value): (&Term, &'a String)| {

@@ -189,7 +189,7 @@ pub struct Variant {
     pub tiers: Vec<Tier>,
 }
 
-/// When a variant holds: all that is stated must be so.
+/// When a variant holds: all that is stated must be so. `*` is any value but the usual one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "authoring", derive(schemars::JsonSchema))]
@@ -273,9 +273,17 @@ impl When {
     /// Whether it all is as stated.
     #[must_use]
     pub fn holds(&self, terms: &Terms, at_ms: u64) -> bool {
-        let is = |term: Term, value: &str| terms.get(&term).and_then(|said| unusual(term, said)) == Some(value);
+        let is = |term: Term, value: &str| {
+            let said = terms.get(&term).and_then(|said| unusual(term, said));
+            said.is_some_and(|said| fits(value, said))
+        };
         TERMS.into_iter().all(|term| self.term(term).is_none_or(|value| is(term, value))) && self.hours_hold(at_ms)
     }
+}
+
+/// Whether a value that a price states is the one that was said: `*` is any that is not the usual one.
+pub(super) fn fits(stated: &str, said: &str) -> bool {
+    stated == "*" || stated == said
 }
 
 /// The value of a term in the words of prices; `None` when it is the usual one.

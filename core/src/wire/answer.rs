@@ -9,7 +9,7 @@ use super::dialect::{self, Dialect, Figure, Figures, Reading, Said, Split, Unit,
 use super::json::{Key, Reader, Span, Visitor};
 use super::shape;
 use crate::api::Api;
-use crate::estimate::{self, Family, Features};
+use crate::estimate::{self, Family, Text};
 use crate::money;
 use crate::usage::{Kind, Pass, Quality, Term, Terms, Units, Usage};
 
@@ -37,15 +37,17 @@ pub(super) struct Answer {
     /// The string under way, where it is short and matters.
     word: Vec<u8>,
     pub(super) model: Vec<u8>,
-    pub(super) id: String,
-    pub(super) status: String,
-    pub(super) tier: String,
+    pub(super) id: Vec<u8>,
+    pub(super) status: Vec<u8>,
+    pub(super) tier: Vec<u8>,
     terms: Terms,
     family: Family,
-    features: Features,
+    features: Text,
     figures: Figures,
     passes: Vec<(Option<String>, Figures)>,
     in_pass: bool,
+    /// Open brackets of JSON that the model wrote.
+    in_json: u32,
     /// Of a list of counts: the name and the count of the member under way.
     name: Vec<u8>,
     count: u64,
@@ -90,15 +92,16 @@ impl Answer {
             said: Said::Nothing,
             word: Vec::new(),
             model: Vec::new(),
-            id: String::new(),
-            status: String::new(),
-            tier: String::new(),
+            id: Vec::new(),
+            status: Vec::new(),
+            tier: Vec::new(),
             terms: Terms::new(),
             family: Family::O200k,
-            features: Features::default(),
+            features: Text::default(),
             figures: Figures::default(),
             passes: Vec::new(),
             in_pass: false,
+            in_json: 0,
             name: Vec::new(),
             count: 0,
             reported_nano_usd: None,
@@ -111,6 +114,11 @@ impl Answer {
             choices: Choices::Absent,
             inner: Inner::default(),
         }
+    }
+
+    /// Counts text in a vocabulary, where that is built in, instead of estimating it.
+    pub(super) fn count_text(&mut self, seed: u64) {
+        self.features = Text::counted(seed);
     }
 
     /// Whose it is.
@@ -209,7 +217,7 @@ impl Answer {
     fn is_not_empty(&mut self, path: &[Key]) {
         match self.local(path) {
             [Key::Choices, Key::Item] => self.choices = Choices::Some,
-            path if path.len() == 1 && (self.dialect.said)(path) == Said::Error => self.error = true,
+            [Key::Error] if self.said(path) == Said::Error => self.error = true,
             _ => {}
         }
     }
@@ -308,13 +316,14 @@ impl Answer {
                 b"response.failed" | b"error" => (self.finished, self.error) = (true, true),
                 _ => {}
             },
-            Word::Id => self.id = String::from_utf8_lossy(&self.word).into_owned(),
+            Word::Id => self.id.clone_from(&self.word),
             Word::Status => {
-                self.status = String::from_utf8_lossy(&self.word).into_owned();
+                self.status.clone_from(&self.word);
                 self.finished |= self.word == b"completed" || self.word == b"incomplete";
             }
+            Word::Tier if self.tier == self.word => {}
             Word::Tier => {
-                self.tier = String::from_utf8_lossy(&self.word).into_owned();
+                self.tier.clone_from(&self.word);
                 self.term(Term::ServiceTier);
             }
             Word::Speed => self.term(Term::Speed),
@@ -343,7 +352,10 @@ impl Visitor for Answer {
             self.choices = Choices::None;
         }
         match self.said(path) {
-            Said::Json => self.features.push(if object { b"{" } else { b"[" }),
+            Said::Json => {
+                self.in_json = self.in_json.saturating_add(1);
+                self.features.push(if object { b"{" } else { b"[" });
+            }
             Said::List(figure) if !object => self.figures.clear(figure),
             Said::Each(figure) => self.figures.add(figure, 1),
             Said::Split(split) if !object => self.begin_split(split),
@@ -365,7 +377,10 @@ impl Visitor for Answer {
             self.usage_object = true;
         }
         match self.said(path) {
-            Said::Json => self.features.push(if object { b"}," } else { b"]," }),
+            Said::Json => {
+                self.in_json = self.in_json.saturating_sub(1);
+                self.features.push(if object { b"}," } else { b"]," });
+            }
             Said::Part(split) if object => self.part(split),
             Said::Pass => self.in_pass = false,
             _ => {}
@@ -380,7 +395,7 @@ impl Visitor for Answer {
         {
             self.api = Some(api);
         }
-        if self.said(path) == Said::Json && path.last() != Some(&Key::Input) {
+        if self.in_json > 0 {
             self.features.push(b"\"");
             self.features.push(name);
             self.features.push(b"\":");

@@ -456,16 +456,71 @@ impl Reader {
             let used = match self.state {
                 State::Text { key, wanted } => self.text(rest, at, key, wanted, visitor),
                 State::Scalar => self.scalar(rest, at, visitor),
-                _ => {
-                    let byte = rest.first().copied().unwrap_or(0);
-                    self.byte(byte, self.read.saturating_add(at), visitor);
-                    1
-                }
+                _ => match self.whole(rest, at, visitor) {
+                    0 => {
+                        let byte = rest.first().copied().unwrap_or(0);
+                        self.byte(byte, self.read.saturating_add(at), visitor);
+                        1
+                    }
+                    used => used,
+                },
             };
             at = at.saturating_add(used);
         }
         self.read = self.read.saturating_add(if value { at } else { piece.len() });
         at
+    }
+
+    /// A name with its colon, a string or a scalar that stands whole in the piece: nearly all do. How much of the piece
+    /// it is; 0 when there is none, and byte by byte it goes.
+    fn whole(&mut self, rest: &[u8], at: usize, visitor: &mut impl Visitor) -> usize {
+        let (Some(first), after) = (rest.first(), rest.get(1..).unwrap_or_default()) else { return 0 };
+        let start = self.read.saturating_add(at);
+        match (self.state, first) {
+            (State::FirstMember | State::Member, b'"') => {
+                let Some(name) = plain(after).filter(|name| name.len() <= KEY_MAX) else { return 0 };
+                if let Some(step) = self.path.last_mut() {
+                    *step = Key::of(name);
+                }
+                visitor.key(&self.path, name);
+                let used = name.len().saturating_add(2);
+                if rest.get(used) == Some(&b':') {
+                    self.state = State::Value;
+                    return used.saturating_add(1);
+                }
+                self.state = State::Colon;
+                used
+            }
+            (State::Value | State::FirstItem, b'"') => {
+                let Some(text) = plain(after) else { return 0 };
+                if visitor.wants(&self.path) && !text.is_empty() {
+                    visitor.text(&self.path, text);
+                }
+                let used = text.len().saturating_add(2);
+                visitor.text_end(&self.path, Span { start, end: start.saturating_add(used) });
+                self.value_ended();
+                used
+            }
+            (State::Value | State::FirstItem, b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
+                let length = rest.iter().take_while(|byte| in_scalar(**byte)).count();
+                let Some(raw) = rest.get(..length).filter(|_| length < rest.len() && length < SCALAR_MAX) else {
+                    return 0;
+                };
+                if !matches!(raw, b"true" | b"false" | b"null") && !is_number(raw) {
+                    self.fail(start);
+                    return length;
+                }
+                visitor.scalar(&self.path, raw, Span { start, end: start.saturating_add(length) });
+                self.value_ended();
+                length
+            }
+            (State::After, b',') => {
+                let object = self.open.last().is_some_and(|(object, _)| *object);
+                self.state = if object { State::Member } else { State::Value };
+                1
+            }
+            _ => 0,
+        }
     }
 
     /// The bytes are over: a number at the root ends here.
@@ -671,8 +726,7 @@ impl Reader {
     }
 
     fn scalar(&mut self, rest: &[u8], at: usize, visitor: &mut impl Visitor) -> usize {
-        let inside = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'E' | b'+' | b'-' | b'.');
-        let length = rest.iter().take_while(|byte| inside(byte)).count();
+        let length = rest.iter().take_while(|byte| in_scalar(**byte)).count();
         let room = SCALAR_MAX.saturating_sub(self.scalar.len());
         self.scalar.extend_from_slice(rest.get(..length.min(room)).unwrap_or_default());
         if length < rest.len() {
@@ -691,6 +745,34 @@ impl Reader {
         visitor.scalar(&self.path, &self.scalar, Span { start: self.start, end });
         self.value_ended();
     }
+}
+
+fn in_scalar(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'E' | b'+' | b'-' | b'.')
+}
+
+/// A string up to its closing quote, if that is there and nothing in it is escaped.
+fn plain(after: &[u8]) -> Option<&[u8]> {
+    // Most are short: a search that prepares itself costs more than it finds.
+    const SHORT: usize = 32;
+    let (mut rest, mut at) = (after, 0usize);
+    while let Some((eight, more)) = rest.split_first_chunk::<8>().filter(|_| at < SHORT) {
+        let word = u64::from_le_bytes(*eight);
+        let found = zeros(word ^ u64::from_le_bytes([b'"'; 8])) | zeros(word ^ u64::from_le_bytes([b'\\'; 8]));
+        if found != 0 {
+            // The first that was found is one; what follows it may not be.
+            let at = at.saturating_add((found.trailing_zeros() >> 3) as usize);
+            return if after.get(at) == Some(&b'"') { after.get(..at) } else { None };
+        }
+        (rest, at) = (more, at.saturating_add(8));
+    }
+    let found = memchr::memchr2(b'"', b'\\', rest)?;
+    if rest.get(found) == Some(&b'"') { after.get(..at.saturating_add(found)) } else { None }
+}
+
+/// The high bit of each byte that is zero; of bytes above one that is, perhaps wrongly.
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(u64::from_le_bytes([1; 8])) & !word & u64::from_le_bytes([0x80; 8])
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc8259#section-6>

@@ -46,26 +46,14 @@ impl Target {
 /// What a request is, by its method and path.
 #[must_use]
 pub fn recognise(method: &str, path: &str) -> Recognised {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let mut steps: Vec<Cow<'_, str>> = Vec::new();
-    for step in path.split('/').map(percent_decoded) {
-        // A decoded step may hold slashes of its own.
-        for step in step.split('/') {
-            match step {
-                "" | "." => {}
-                ".." => {
-                    steps.pop();
-                }
-                _ => steps.push(Cow::Owned(step.to_owned())),
-            }
-        }
-    }
-    let lower: Vec<String> = steps.iter().map(|step| step.to_ascii_lowercase()).collect();
-    let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
-    let exact: Vec<&str> = steps.iter().map(AsRef::as_ref).collect();
+    let path = percent_decoded(path.split(['?', '#']).next().unwrap_or_default());
+    let exact = steps(&path);
+    let lowered = path.bytes().any(|byte| byte.is_ascii_uppercase()).then(|| path.to_ascii_lowercase());
+    let lower = lowered.as_deref().map(steps);
+    let lower = lower.as_deref().unwrap_or(&exact);
     match method {
-        "POST" => post(&exact, &lower),
-        "GET" => get(&lower),
+        "POST" => post(&exact, lower),
+        "GET" => get(lower),
         _ => Recognised::Free("management"),
     }
 }
@@ -212,12 +200,28 @@ fn google(exact: &[&str], lower: &[&str]) -> Option<Recognised> {
     })
 }
 
-pub(super) fn percent_decoded(step: &str) -> Cow<'_, str> {
-    if !step.contains('%') {
-        return Cow::Borrowed(step);
+/// Steps of a path without empty and dotted ones.
+fn steps(path: &str) -> Vec<&str> {
+    let mut steps = Vec::with_capacity(8);
+    for step in path.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => {
+                steps.pop();
+            }
+            _ => steps.push(step),
+        }
     }
-    let mut out = Vec::with_capacity(step.len());
-    let mut rest = step.as_bytes();
+    steps
+}
+
+/// A decoded path may have more slashes: they part steps too.
+pub(super) fn percent_decoded(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16));
         let code = digit(0).zip(digit(1)).and_then(|(high, low)| u8::try_from((high << 4) | low).ok());

@@ -22,7 +22,7 @@ use super::json::{Key, Reader, Span, Visitor};
 use super::recognise::Target;
 use super::{openai_chat, shape};
 use crate::api::Api;
-use crate::estimate::{Family, Features};
+use crate::estimate::{Family, Features, Text};
 
 /// Longest model name that is read. No provider has one as long.
 pub const MODEL_MAX: usize = 256;
@@ -108,6 +108,8 @@ pub struct RequestFacts {
     pub features: Features,
     /// Features of tool definitions and answer schemas, as minified JSON.
     pub schema: Features,
+    /// They were counted, not estimated.
+    pub is_counted: bool,
     /// Tokens that come with messages, tools and media, whatever the vocabulary.
     pub fixed_tokens: u64,
     /// Messages.
@@ -230,8 +232,8 @@ struct Scan {
     include_usage: bool,
     max_tokens: Option<u64>,
     choices: u64,
-    features: Features,
-    schema: Features,
+    features: Text,
+    schema: Text,
     media_tokens: u64,
     messages: u32,
     names: u32,
@@ -252,6 +254,16 @@ impl RequestScanner {
     pub fn of(target: &Target, content_type: &str) -> Self {
         let mut scanner = Self::with(Some(target.api), target.model.as_deref(), target.stream);
         scanner.form = Form::new(content_type);
+        scanner
+    }
+
+    /// The same, and text is counted in a vocabulary where that is built in. For a body that is read again because much
+    /// depends on it. `seed`: a number that whoever wrote the body does not know.
+    #[must_use]
+    pub fn counting(target: &Target, content_type: &str, seed: u64) -> Self {
+        let mut scanner = Self::of(target, content_type);
+        scanner.scan.features = Text::counted(seed);
+        scanner.scan.schema = Text::counted(seed);
         scanner
     }
 
@@ -286,8 +298,8 @@ impl RequestScanner {
             include_usage: false,
             max_tokens: None,
             choices: 1,
-            features: Features::default(),
-            schema: Features::default(),
+            features: Text::default(),
+            schema: Text::default(),
             media_tokens: 0,
             messages: 0,
             names: 0,
@@ -355,8 +367,9 @@ impl RequestScanner {
             include_usage: scan.include_usage,
             max_tokens: scan.max_tokens,
             choices: scan.choices,
-            features: scan.features,
-            schema: scan.schema,
+            features: scan.features.features(),
+            schema: scan.schema.features(),
+            is_counted: scan.features.is_counted(),
             fixed_tokens,
             messages: scan.messages,
             tools: scan.tools,
@@ -419,7 +432,7 @@ impl Scan {
     }
 
     /// What reads the JSON text of a value at `path`, if the model reads it as such.
-    fn json(&mut self, path: &[Key]) -> Option<&mut Features> {
+    fn json(&mut self, path: &[Key]) -> Option<&mut Text> {
         match self.ask(path) {
             Ask::Json => Some(&mut self.features),
             Ask::Schema => Some(&mut self.schema),

@@ -145,6 +145,14 @@ impl ResponseMeter {
         }
     }
 
+    /// Counts the text of the answer in a vocabulary, where that is built in, instead of estimating it: for a stream that
+    /// will report nothing. `seed`: a number that the model does not know.
+    #[must_use]
+    pub fn counting(mut self, seed: u64) -> Self {
+        self.body.answer.count_text(seed);
+        self
+    }
+
     /// Headers of the answer that [`Self::header`] wants to see.
     pub fn wanted_headers(api: Option<Api>) -> impl Iterator<Item = &'static str> + use<> {
         let bedrock = matches!(api, Some(Api::BedrockInvoke)).then_some(bedrock_invoke::HEADERS);
@@ -289,9 +297,9 @@ impl ResponseMeter {
             finished: answer.finished,
             input_missing: report.input_missing,
             output_missing: report.output_missing,
-            id: answer.id.clone(),
-            status: answer.status.clone(),
-            service_tier: answer.tier.clone(),
+            id: String::from_utf8_lossy(&answer.id).into_owned(),
+            status: String::from_utf8_lossy(&answer.status).into_owned(),
+            service_tier: String::from_utf8_lossy(&answer.tier).into_owned(),
             api: answer.api(),
         }
     }
@@ -445,7 +453,7 @@ fn session(body: &mut Body, failed: bool) -> ResponseFacts {
         body.problem(Problem::ResponseUnreadable);
     }
     let answer = &body.answer;
-    let broke_off = failed || answer.status == "in_progress";
+    let broke_off = failed || answer.status == b"in_progress";
     if let Some(usage) = body.session.as_mut().filter(|_| broke_off) {
         usage.quality = Quality::Partial;
     }
@@ -454,7 +462,7 @@ fn session(body: &mut Body, failed: bool) -> ResponseFacts {
         usage: body.session.clone(),
         problems: body.problems.clone(),
         finished: !broke_off,
-        status: answer.status.clone(),
+        status: String::from_utf8_lossy(&answer.status).into_owned(),
         ..ResponseFacts::default()
     }
 }

@@ -51,6 +51,26 @@ fn the_best_match_decides_and_nothing_is_guessed() {
 }
 
 #[test]
+fn a_path_before_a_name_is_no_matter_unless_it_is_listed() {
+    let names = ["eu.m-1:0", "m-2", "accounts/a/models/m-3", "maker/m-2"];
+    let book = PriceBook::from_entries(names.iter().map(|name| entry(name, &[], &["2026-01-01"])).collect());
+    let cases = [
+        ("arn:aws:bedrock:eu-west-1:1234:inference-profile/eu.m-1:0", Some("eu.m-1:0")),
+        ("publishers/google/models/m-2", Some("m-2")),
+        ("projects/p/locations/l/publishers/google/models/m-2", Some("m-2")),
+        ("models/m-2", Some("m-2")),
+        ("accounts/a/models/m-3", Some("accounts/a/models/m-3")),
+        ("maker/m-2", Some("maker/m-2")),
+        ("other/m-2", None),
+        ("accounts/b/models/m-2", None),
+    ];
+    for (name, want) in cases {
+        let found = book.find("p", name, day("2026-02-01")).map(|price| price.entry.model.as_str());
+        assert_eq!(found, want, "{name}");
+    }
+}
+
+#[test]
 fn rates_change_at_midnight_utc() {
     let book = PriceBook::from_entries(vec![entry("m", &[], &["2026-10-20", "2026-01-01", "2026-10-29"])]);
     let cases = [
@@ -117,8 +137,13 @@ fn the_version_is_of_the_prices_and_not_of_their_order_or_source() {
     let book = version(&[&a, &b]);
     let turned = entry("a", &["a-1", "a"], &["2026-02-01", "2026-01-01"]);
     assert_eq!(book, version(&[&b, &turned]));
-    let origin =
-        Origin { url: "https://p.example".into(), checked: Date::parse("2026-11-23").unwrap(), via: None, note: None };
+    let origin = Origin {
+        url: "https://p.example".into(),
+        checked: Date::parse("2026-11-23").unwrap(),
+        via: None,
+        licence: None,
+        note: None,
+    };
     assert_eq!(book, version(&[&PriceEntry { source: Some(origin), ..a.clone() }, &b]));
     assert_ne!(book, version(&[&a]));
     assert_ne!(book, version(&[&a, &entry("b", &["b", "b-1"], &["2026-01-01"])]));

@@ -255,6 +255,16 @@ fn a_term_that_the_price_does_not_know_is_said_and_the_usual_rates_are_taken() {
 }
 
 #[test]
+fn a_star_is_every_value_but_the_usual_one() {
+    let entry = entry(json!({"input": "2", "output": "10", "variants": [{"when": {"geo": "*"}, "multiplier": "1.1"}]}));
+    for (geo, want) in [("europe-west4", 2_200_000), ("us", 2_200_000), ("global", 2_000_000), ("", 2_000_000)] {
+        let used = on(&[(Kind::Input, 1_000_000)], &[(Term::Geo, geo)]);
+        assert_eq!(micro(&entry, &used), want, "{geo}");
+        assert_eq!(cost(&price(&entry), &used).unwrap().terms_unpriced, []);
+    }
+}
+
+#[test]
 fn a_fee_without_a_rate_is_said_beside_the_cost_of_the_rest() {
     let entry = entry(json!({"input": "2", "output": "10", "web_searches": "10000"}));
     let used = [(Kind::Input, 500_000), (Kind::WebSearches, 3), (Kind::GroundingQueries, 2), (Kind::Pages, 1)];
@@ -264,7 +274,10 @@ fn a_fee_without_a_rate_is_said_beside_the_cost_of_the_rest() {
     assert_eq!(breakdown.femto_usd_by_kind.keys().copied().collect::<Vec<_>>(), [Kind::Input, Kind::WebSearches]);
     let fees_only = self::entry(json!({"pages": "1000"}));
     let missing = PricingError::MissingRate { entry: "p/m@2026-01-01".into(), kind: Kind::Input };
-    assert_eq!(cost(&price(&fees_only), &on(&used, &[])), Err(missing));
+    let tokens = [(Kind::Input, 500_000), (Kind::WebSearches, 1)];
+    assert_eq!(cost(&price(&fees_only), &on(&tokens, &[])), Err(missing));
+    // Tokens beside what the price is for.
+    assert_eq!(micro(&fees_only, &on(&[(Kind::Input, 500_000), (Kind::Pages, 2)], &[])), 2_000);
 }
 
 #[test]
