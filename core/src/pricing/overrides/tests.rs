@@ -66,7 +66,7 @@ fn a_factor_multiplies_history_tiers_and_all_names() {
     let price = find(&book, "gpt-a", "2026-07-01").unwrap();
     let tier = price.rates.tier(101);
     let long: Vec<_> = Kind::ALL.iter().filter_map(|kind| Some(price.rates.rate(*kind, tier)?.to_string())).collect();
-    let prompt = ["6.80", "0.34", "6.80", "6.80", "6.80", "6.80", "6.80", "0.34", "0.34"];
+    let prompt = ["6.80", "0.34", "6.80", "6.80", "6.80", "6.80", "6.80", "0.34", "0.34", "0.34"];
     assert_eq!(long, [&prompt[..], &["34.00"; 4]].concat());
     let note = price.entry.source.as_ref().unwrap().note.clone();
     assert_eq!(note.as_deref(), Some("listed rates × 0.85, by PriceOverride `deal`"));
