@@ -101,7 +101,8 @@ impl Exchange {
         let policy = Rc::clone(&self.policy);
         let asked = self.facts.as_ref().map(|facts| facts.model.as_str()).unwrap_or_default();
         let Some(route) = self.route.and_then(|place| policy.routed(place)) else { return Cost::Unpriced };
-        let find = |model: &str| policy.price(route.provider, model, self.started_ms);
+        let labels = &self.identity.labels;
+        let find = |model: &str| policy.price_for(route.provider, model, self.started_ms, labels);
         let price = response_model.and_then(find).or_else(|| find(route.upstream_model(asked)));
         let Some(price) = price else { return Cost::Unpriced };
         match cost_of_passes(&price, usage, find) {
