@@ -46,6 +46,7 @@ apis! {
     OpenAiCompletions = "openai.completions": "`POST …/completions`, before chat.",
     OpenAiEmbeddings = "openai.embeddings": "`POST …/embeddings`.",
     OpenAiImages = "openai.images": "`POST …/images/generations`, `…/edits`, `…/variations`.",
+    OpenAiRealtime = "openai.realtime": "`GET …/realtime`, a session of WebSocket frames.",
     OpenAiResponses = "openai.responses": "`POST …/responses`, and `GET …/responses/{id}` of one that runs in the background.",
     OpenAiSpeech = "openai.speech": "`POST …/audio/speech`.",
     OpenAiTranscription = "openai.transcription": "`POST …/audio/transcriptions` and `…/audio/translations`.",

@@ -203,6 +203,8 @@ impl HttpContext for Stream {
                 strip(&headers);
                 // Answers come uncompressed, so that they can be changed as they pass.
                 host::set_request_header("accept-encoding", "identity");
+                // The same for frames of a session.
+                host::remove_request_header("sec-websocket-extensions");
                 if end_of_stream || !reads_body { self.decide() } else { Action::Pause }
             }
         }

@@ -151,6 +151,14 @@ impl World {
     /// # Errors
     /// When something does not start.
     pub async fn start_with(policies: &str, envoys: usize, workers: usize) -> Result<Self> {
+        Self::start_serving(None, policies, envoys, workers).await
+    }
+
+    /// As [`World::start_with`], with these `Provider` documents in the place of the two of the stand-in.
+    ///
+    /// # Errors
+    /// When something does not start.
+    pub async fn start_serving(providers: Option<&str>, policies: &str, envoys: usize, workers: usize) -> Result<Self> {
         let folder = TempDir::new()?;
         let stand_in = StandIn::start(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         std::fs::create_dir_all(folder.path().join("policies"))?;
@@ -169,7 +177,7 @@ impl World {
             client,
             folder,
         };
-        world.write_policy("providers.yaml", &world.providers())?;
+        world.write_policy("providers.yaml", &providers.map_or_else(|| world.providers(), str::to_owned))?;
         world.write_policy("policy.yaml", policies)?;
         world.start_control_plane().await?;
         for index in 0..envoys {

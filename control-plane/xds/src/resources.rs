@@ -162,6 +162,11 @@ impl Gateway {
             generate_request_id: Some(BoolValue { value: true }),
             preserve_external_request_id: true,
             always_set_request_id_in_response: true,
+            // Sessions of frames; the filter lets through those that policy has a provider for.
+            upgrade_configs: vec![hcm::http_connection_manager::UpgradeConfig {
+                upgrade_type: "websocket".into(),
+                ..Default::default()
+            }],
             access_log: vec![self.access_log.access_log()],
             http_filters: vec![
                 hcm::HttpFilter {

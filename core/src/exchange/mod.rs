@@ -189,6 +189,20 @@ impl Exchange {
         let (method, asked) = (header(":method")?, header(":path")?);
         let target = match recognise(method, asked) {
             Recognised::Exchange(target) => target,
+            Recognised::Free("realtime") if is_session(headers) => {
+                let named = ["model", "deployment"].into_iter().find_map(|name| path::parameter(asked, name));
+                let model = named.filter(|model| !model.is_empty())?;
+                let target = Target { api: Api::OpenAiRealtime, model: Some(model), stream: Some(true), poll: false };
+                let (mut exchange, refused) = Self::new(host, policy, target, headers);
+                // What is asked for stands in the path: all there is to read of a body is that there is none.
+                let mut scanner = RequestScanner::of(&exchange.target, "");
+                scanner.push(b"{}");
+                exchange.scanner = Some(scanner);
+                return Some(match refused {
+                    None => Begun::Read(exchange),
+                    Some(error) => exchange.refused(host, &error),
+                });
+            }
             _ => return Self::free(host, &policy, headers),
         };
         let poll = target.poll.then(|| pending::find(host.store, last_step(asked), host.now_ms));
@@ -324,7 +338,7 @@ impl Exchange {
     /// Whether [`Self::decide`] waits for the request's body.
     #[must_use]
     pub fn reads_body(&self) -> bool {
-        self.scanner.is_some()
+        self.scanner.is_some() && self.api != Api::OpenAiRealtime
     }
 
     /// Its number, once it was admitted or refused.
@@ -453,6 +467,13 @@ pub struct Pass {
     pub route: String,
     /// Another path, if it has to be.
     pub path: Option<String>,
+}
+
+/// Whether a request opens a session of OpenAI's.
+fn is_session(headers: &[(String, String)]) -> bool {
+    let header = |name: &str| headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+    let path = header(":path").split(['?', '#']).next().unwrap_or_default();
+    header("upgrade").eq_ignore_ascii_case("websocket") && path.trim_end_matches('/').ends_with("/realtime")
 }
 
 /// The last step of a path: the id of what is read.

@@ -33,6 +33,8 @@ impl Exchange {
             Phase::Forwarded => {
                 let outcome = match end {
                     End::Whole => Outcome::Complete,
+                    // A session ends when one side leaves.
+                    End::Cut if self.status == 101 => Outcome::Complete,
                     End::Cut => Outcome::Aborted,
                     End::NotSent | End::NoAnswer => Outcome::Failed,
                 };
@@ -117,6 +119,13 @@ impl Exchange {
         let usage = match (end, answer) {
             (End::NotSent, _) => return (None, Cost::None),
             (End::NoAnswer, _) => None,
+            (_, Some(answer)) if self.api == Api::OpenAiRealtime && self.status == 101 => {
+                // A session in which nothing was asked.
+                if answer.usage.is_none() && answer.status.is_empty() && answer.problems.is_empty() {
+                    return (None, Cost::None);
+                }
+                answer.usage.clone()
+            }
             // It failed, or was called off, and nothing was counted.
             (_, Some(answer)) if polled.is_some() && answer.usage.is_none() && answer.status != "completed" => {
                 return (None, Cost::None);

@@ -183,6 +183,13 @@ impl Answer {
         Report { usage: Some(usage), input_missing, output_missing }
     }
 
+    /// Usage as one message of many reported it; what follows is counted anew.
+    pub(super) fn take(&mut self) -> Option<Usage> {
+        let usage = self.report(true, true).usage?;
+        (self.figures, self.any) = (Figures::default(), false);
+        Some(usage)
+    }
+
     /// Passes, if they say more than the counts of all.
     fn passes(&self, dialect: &Dialect) -> Vec<Pass> {
         let all = (dialect.reading)(&self.figures).units;

@@ -400,6 +400,7 @@ pub(super) fn of(api: Api) -> &'static Dialect {
         Api::OpenAiCompletions => &super::openai_completions::DIALECT,
         Api::OpenAiEmbeddings => &super::openai_embeddings::DIALECT,
         Api::OpenAiImages => &super::openai_images::DIALECT,
+        Api::OpenAiRealtime => &super::openai_realtime::DIALECT,
         Api::OpenAiResponses => &super::openai_responses::DIALECT,
         Api::OpenAiSpeech => &super::openai_speech::DIALECT,
         Api::OpenAiTranscription => &super::openai_transcription::DIALECT,

@@ -32,6 +32,7 @@ mod openai_chat;
 mod openai_completions;
 mod openai_embeddings;
 mod openai_images;
+mod openai_realtime;
 mod openai_responses;
 mod openai_speech;
 mod openai_transcription;
@@ -46,6 +47,7 @@ pub mod sse;
 mod tgi;
 mod vertex_predict;
 mod watsonx;
+mod websocket;
 
 /// What a provider adds to a prompt that has no messages: nothing.
 const PLAIN: dialect::Overhead =

@@ -16,6 +16,17 @@ pub fn without_key(path: &str) -> Option<(String, String)> {
     Some((path, key))
 }
 
+/// The value of the query's parameter `name`, the first if there are several.
+#[must_use]
+pub fn parameter(path: &str, name: &str) -> Option<String> {
+    let (_, query) = path.split_once('?')?;
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs
+        .into_iter()
+        .find(|(key, _)| percent_decoded(key) == name)
+        .map(|(_, value)| percent_decoded(value).into_owned())
+}
+
 /// The path with `to` in the place of the model that it names. `None` when it names none, or when there is no way to
 /// write it so that it is read as `to`.
 #[must_use]

@@ -14,10 +14,10 @@ use super::answer::{Answer, Choices};
 use super::inflate::{Coding, Inflater};
 use super::json::Reader;
 use super::sse::{Decoder, Sink};
-use super::{bedrock_invoke, event_stream, tgi};
+use super::{bedrock_invoke, event_stream, tgi, websocket};
 use crate::api::Api;
 use crate::record::Problem;
-use crate::usage::Usage;
+use crate::usage::{Quality, Usage};
 
 /// Most bytes of an event that wait for its end. The event that brings usage has less than a thousand.
 pub const HELD_MAX: usize = 16 << 10;
@@ -92,6 +92,7 @@ pub struct ResponseMeter {
     inflater: Option<Inflater>,
     decoder: Decoder,
     frames: event_stream::Decoder,
+    socket: websocket::Decoder,
     body: Body,
     strip: Option<Strip>,
 }
@@ -106,6 +107,8 @@ enum Shape {
     Json,
     Events,
     Frames,
+    /// Frames of a WebSocket.
+    Socket,
 }
 
 impl ResponseMeter {
@@ -121,6 +124,7 @@ impl ResponseMeter {
                 Shape::Unread
             }
             (200..=299, _) => Shape::Unknown,
+            (101, _) if api == Some(Api::OpenAiRealtime) => Shape::Socket,
             _ => Shape::Unread,
         };
         let content_type = head.content_type.to_ascii_lowercase();
@@ -135,6 +139,7 @@ impl ResponseMeter {
             inflater: Inflater::new(coding),
             decoder: Decoder::default(),
             frames: event_stream::Decoder::default(),
+            socket: websocket::Decoder::default(),
             body,
             strip: strip.then(Strip::default),
         }
@@ -191,6 +196,7 @@ impl ResponseMeter {
             Shape::Events | Shape::Unknown => return self.read_events(chunk, last),
             Shape::Json => self.body.values(text),
             Shape::Frames => self.frames.push(text, &mut self.body),
+            Shape::Socket => self.socket.push(text, &mut self.body),
             Shape::Unread => {}
         }
         match self.strip.take() {
@@ -255,7 +261,10 @@ impl ResponseMeter {
 
     /// What there is to know of the answer. `whole`: the provider ended it as it should.
     pub fn finish(&mut self, whole: bool) -> ResponseFacts {
-        let Self { decoder, frames, body, shape, .. } = self;
+        let Self { decoder, frames, socket, body, shape, .. } = self;
+        if *shape == Shape::Socket {
+            return session(body, socket.failed());
+        }
         match shape {
             // An event that was cut off is no problem of its own.
             Shape::Events if whole => decoder.finish(body),
@@ -266,7 +275,7 @@ impl ResponseMeter {
             Shape::Events => body.events > 0,
             Shape::Frames => body.events > 0 && frames.error().is_none() && (!whole || frames.is_complete()),
             Shape::Json => body.reader.is_complete(),
-            Shape::Unknown | Shape::Unread => false,
+            Shape::Socket | Shape::Unknown | Shape::Unread => false,
         };
         let failed = body.reader.error().is_some() || frames.error().is_some();
         if *shape != Shape::Unread && !readable && (whole || failed) {
@@ -309,6 +318,8 @@ struct Body {
     /// Bytes of the event under way, and the first of them.
     length: usize,
     head: [u8; 6],
+    /// What the answers of a session used so far.
+    session: Option<Usage>,
 }
 
 impl Body {
@@ -321,6 +332,7 @@ impl Body {
             events: 0,
             length: 0,
             head: [0; 6],
+            session: None,
         }
     }
 
@@ -415,6 +427,43 @@ impl event_stream::Sink for Body {
             self.problem(Problem::EventUnreadable);
             self.broken = true;
         }
+    }
+}
+
+impl websocket::Sink for Body {
+    fn data(&mut self, piece: &[u8]) {
+        Sink::data(self, piece);
+    }
+
+    fn end(&mut self) {
+        self.end_event();
+        let Some(usage) = self.answer.take() else { return };
+        let sum = self.session.get_or_insert_with(|| Usage::new(Default::default(), Quality::Exact));
+        sum.units.add_all(&usage.units);
+        sum.reasoning = sum.reasoning.saturating_add(usage.reasoning);
+        if usage.quality != Quality::Exact {
+            sum.quality = Quality::Partial;
+        }
+    }
+}
+
+/// What there is to know of a session that is over. An answer that was not done has used more than was reported.
+fn session(body: &mut Body, failed: bool) -> ResponseFacts {
+    if failed {
+        body.problem(Problem::ResponseUnreadable);
+    }
+    let answer = &body.answer;
+    let broke_off = failed || answer.status == "in_progress";
+    if let Some(usage) = body.session.as_mut().filter(|_| broke_off) {
+        usage.quality = Quality::Partial;
+    }
+    ResponseFacts {
+        model: Some(String::from_utf8_lossy(&answer.model).into_owned()).filter(|model| !model.is_empty()),
+        usage: body.session.clone(),
+        problems: body.problems.clone(),
+        finished: !broke_off,
+        status: answer.status.clone(),
+        ..ResponseFacts::default()
     }
 }
 

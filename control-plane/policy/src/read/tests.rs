@@ -146,7 +146,7 @@ fn a_provider_serves_what_its_patterns_name_and_gets_its_key_where_it_wants_it()
     let all = purser_core::api::Api::ALL.len();
     // Name and spec, then: wire formats, the price book's name, the header, its value.
     let cases = [
-        ("a", "endpoint: https://api.openai.com, apis: [openai.*]", 7, "openai", "authorization", "Bearer s3cret"),
+        ("a", "endpoint: https://api.openai.com, apis: [openai.*]", 8, "openai", "authorization", "Bearer s3cret"),
         (
             "a",
             "endpoint: https://api.anthropic.com, apis: [openai.chat, anthropic.*]",

@@ -380,3 +380,39 @@ proptest! {
         prop_assert_eq!((facts.problems, facts.finished), (vec![], true));
     }
 }
+
+#[test]
+fn a_session_of_frames_sums_what_its_answers_report() {
+    let frame = |text: &str| [&[0x81, 126][..], &(text.len() as u16).to_be_bytes(), text.as_bytes()].concat();
+    // The example of OpenAI's reference.
+    let done = r#"{"type":"response.done","response":{"status":"completed","usage":{"total_tokens":275,"input_tokens":127,
+        "output_tokens":148,"input_token_details":{"cached_tokens":64,"text_tokens":119,"audio_tokens":8,
+        "cached_tokens_details":{"text_tokens":64,"audio_tokens":0}},
+        "output_token_details":{"text_tokens":36,"audio_tokens":112}}}}"#;
+    let created = r#"{"type":"response.created","response":{"status":"in_progress","usage":null}}"#;
+    let session = r#"{"type":"session.created","session":{"model":"gpt-realtime-2025-08-28"}}"#;
+    let whole =
+        [session, created, done, r#"{"type":"error","error":{"message":"no"}}"#, created, done].map(frame).concat();
+    let read = |bytes: &[u8], size: usize| {
+        let head = Head { status: 101, ..Head::default() };
+        let mut meter = ResponseMeter::new(Some(Api::OpenAiRealtime), head, false);
+        bytes.chunks(size).for_each(|piece| assert_eq!(meter.push(piece, false), Passed::Unchanged));
+        meter.finish(false)
+    };
+    for size in [1, 50, whole.len()] {
+        let facts = read(&whole, size);
+        let usage = facts.usage.unwrap();
+        let want = [
+            (Kind::Input, 110),
+            (Kind::InputAudio, 16),
+            (Kind::CacheRead, 128),
+            (Kind::Output, 72),
+            (Kind::OutputAudio, 224),
+        ];
+        assert_eq!(usage.units, Units::of(&want), "in pieces of {size}");
+        assert_eq!((usage.quality, facts.model.as_deref()), (Quality::Exact, Some("gpt-realtime-2025-08-28")));
+    }
+    let broken = read(&[whole.clone(), frame(created)].concat(), 9);
+    assert_eq!(broken.usage.map(|usage| usage.quality), Some(Quality::Partial));
+    assert_eq!(read(&frame(session), 9).usage, None);
+}
