@@ -265,6 +265,11 @@ fn references(written: &Written, providers: &[&str], problems: &mut Vec<Problem>
             .collect();
         label(label_uses(it, &[], &selectors));
     }
+    for it in &written.overrides {
+        let at =
+            |name: &String| (name.clone(), it.problem(&format!("spec.labels.{name}"), String::new(), String::new()));
+        label(it.spec.labels.keys().map(at).collect());
+    }
     for it in &written.identities {
         let at = |name: &String, path: &str| (name.clone(), it.problem(path, String::new(), String::new()));
         let headers = it.spec.headers.iter().map(|(header, name)| at(name, &format!("spec.headers.{header}")));
@@ -450,6 +455,7 @@ fn price_override(
         name: it.name.clone(),
         provider: it.spec.provider.clone(),
         catalog: catalog(provider),
+        labels: it.spec.labels.clone(),
         models: it.spec.models.clone(),
         change,
     })

@@ -265,10 +265,13 @@ pub struct Identity {
 pub struct PriceOverride {
     /// The provider's name.
     pub provider: String,
+    /// Whose price it is: label to patterns, one of which must match. Absent: everyone's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, Vec<String>>,
     /// Models, as patterns.
     #[schemars(length(min = 1))]
     pub models: Vec<String>,
-    /// USD per 10⁶ tokens, dated.
+    /// USD per 10⁶ units, dated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rates: Vec<Rates>,
     /// A factor on the listed price, as a text: "0.85".

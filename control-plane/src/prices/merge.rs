@@ -546,3 +546,6 @@ fn with_common_source(provider: &str, mut models: Vec<CatalogModel>) -> CatalogF
     models.sort_by(|a, b| a.model.cmp(&b.model));
     CatalogFile { provider: provider.to_owned(), source, models }
 }
+
+#[cfg(test)]
+mod tests;

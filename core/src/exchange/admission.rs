@@ -298,7 +298,7 @@ impl Exchange {
     fn hold_with(&mut self, host: Host<'_>, policy: &Policy, facts: &RequestFacts, how: Asked) -> Result<(), Short> {
         let Some(route) = self.route.and_then(|place| policy.routed(place)) else { return Ok(()) };
         let upstream_model = route.upstream_model(&facts.model);
-        let price = policy.price(route.provider, upstream_model, self.started_ms);
+        let price = policy.price_for(route.provider, upstream_model, self.started_ms, &self.identity.labels);
         let rules = || self.accounts.iter().filter_map(|account| policy.config.budgets.get(account.rule));
         let clamp = rules().any(|rule| rule.clamp);
         let default_output = rules().filter_map(|rule| rule.default_max_tokens).min();

@@ -162,7 +162,8 @@ impl Exchange {
     fn cost(&self, usage: &Usage, asked: &str, response_model: Option<&str>) -> Cost {
         let policy = Rc::clone(&self.policy);
         let Some(route) = self.route.and_then(|place| policy.routed(place)) else { return Cost::Unpriced };
-        let find = |model: &str| policy.price(route.provider, model, self.started_ms);
+        let labels = &self.identity.labels;
+        let find = |model: &str| policy.price_for(route.provider, model, self.started_ms, labels);
         let price = response_model.and_then(find).or_else(|| find(route.upstream_model(asked)));
         let Some(price) = price else { return Cost::Unpriced };
         match cost_of_passes(&price, usage, find) {

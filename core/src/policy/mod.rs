@@ -193,6 +193,13 @@ impl Policy {
         Some(Route { provider, model: place.model.and_then(|at| self.config.models.get(at)), place })
     }
 
+    /// The price of a model at a provider for whoever has these labels, as [`Self::price`].
+    #[must_use]
+    pub fn price_for(&self, provider: &ProviderConfig, model: &str, at_ms: u64, labels: &Labels) -> Option<Price<'_>> {
+        let by_name = self.prices.find_for(&provider.name, model, at_ms, labels);
+        by_name.or_else(|| self.prices.find(&provider.catalog, model, at_ms))
+    }
+
     /// The price of a model at a provider: an override by the provider's own name first, then the price book's.
     #[must_use]
     pub fn price(&self, provider: &ProviderConfig, model: &str, at_ms: u64) -> Option<Price<'_>> {

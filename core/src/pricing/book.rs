@@ -3,13 +3,14 @@
 //! Entries come from the catalog, with an operator's own laid over them. The filter gets the part in use
 //! ([`PriceBook::subset`]) and asks it once or twice a request, so names are indexed.
 //!
-//! - The best match decides: the operator's own before the catalog's, exact before pattern, the longer pattern before
+//! - The best match decides: a price for some payers before one for all, the operator's own before the catalog's, exact before pattern, the longer pattern before
 //!   the shorter, the earlier entry before the later.
 //! - Before the first day of its rates, and after a last one, an entry has no price. It does not fall through to a vaguer pattern: that would
 //!   be a guess. An override that has not begun does fall through, to the catalog.
 
 use super::rate::Date;
 use super::rates::Rates;
+use crate::labels::Labels;
 use crate::policy::glob;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -33,6 +34,9 @@ pub struct PriceEntry {
     /// An operator's own price: it goes before every entry that is not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overrides: bool,
+    /// Whose price it is, where an operator's own is for some only: label to globs, one of which must match.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, Vec<String>>,
     /// Rates by the day they begin, ascending.
     pub rates: Vec<Rates>,
 }
@@ -107,6 +111,8 @@ pub struct PriceBook {
 /// Where a provider's entries are, by name.
 #[derive(Debug, Clone, Default)]
 struct Layers {
+    /// Names of prices that are for some payers only, the most specific first.
+    bound: Vec<(String, usize)>,
     overrides: Names,
     listed: Names,
 }
@@ -137,7 +143,12 @@ impl PriceBook {
     pub fn new(version: String, entries: Vec<PriceEntry>) -> Self {
         let mut providers: BTreeMap<String, Layers> = BTreeMap::new();
         for (at, entry) in entries.iter().enumerate() {
-            let names = providers.entry(entry.provider.clone()).or_default().of(entry);
+            let layers = providers.entry(entry.provider.clone()).or_default();
+            if !entry.labels.is_empty() {
+                layers.bound.extend(entry.names().map(|name| (name.to_owned(), at)));
+                continue;
+            }
+            let names = layers.of(entry);
             for name in entry.names() {
                 if name.contains('*') {
                     names.patterns.push((name.to_owned(), at));
@@ -147,6 +158,7 @@ impl PriceBook {
             }
         }
         for layers in providers.values_mut() {
+            layers.bound.sort_by_key(|(name, _)| (name.contains('*'), std::cmp::Reverse(name.len())));
             for names in [&mut layers.overrides, &mut layers.listed] {
                 names.patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.len()));
             }
@@ -179,6 +191,19 @@ impl PriceBook {
     #[must_use]
     pub fn find(&self, provider: &str, model: &str, at_ms: u64) -> Option<Price<'_>> {
         self.find_named(provider, model, at_ms).or_else(|| self.find_named(provider, without_path(model)?, at_ms))
+    }
+
+    /// As [`Self::find`], for a payer: a price that is for whoever has some labels goes before every other.
+    #[must_use]
+    pub fn find_for(&self, provider: &str, model: &str, at_ms: u64, labels: &Labels) -> Option<Price<'_>> {
+        let layers = self.providers.get(provider)?;
+        let has = |(name, globs): (&String, &Vec<String>)| {
+            labels.get(name).is_some_and(|label| globs.iter().any(|glob| glob::matches(glob, &label.value)))
+        };
+        let bound = layers.bound.iter().filter(|(name, _)| glob::matches(name, model));
+        let own = bound.filter_map(|(_, at)| self.entries.get(*at)).filter(|entry| entry.labels.iter().all(has));
+        let own = own.filter_map(|entry| Some(Price { entry, rates: entry.rates_at(at_ms)?, at_ms })).next();
+        own.or_else(|| self.find(provider, model, at_ms))
     }
 
     fn find_named(&self, provider: &str, model: &str, at_ms: u64) -> Option<Price<'_>> {
@@ -223,6 +248,7 @@ impl PriceBook {
                     model: entry.model.clone(),
                     r#match: entry.r#match.clone(),
                     overrides: entry.overrides,
+                    labels: entry.labels.clone(),
                 }
             })
             .collect()
@@ -247,14 +273,20 @@ fn content_version(entries: &[PriceEntry]) -> String {
     let mut taken = std::collections::BTreeSet::new();
     let mut lines = Vec::new();
     for entry in entries {
-        let mut counts: Vec<&str> =
-            entry.names().filter(|name| taken.insert((entry.overrides, &entry.provider, name.to_string()))).collect();
+        let mut counts: Vec<&str> = entry
+            .names()
+            .filter(|name| taken.insert((entry.overrides, &entry.labels, &entry.provider, name.to_string())))
+            .collect();
         counts.sort_unstable();
         let mut rates: Vec<&Rates> = entry.rates.iter().collect();
         rates.sort_by_key(|rates| rates.from);
         if !counts.is_empty() {
             let line = (&entry.provider, &entry.model, entry.overrides, counts, rates);
-            lines.push(serde_json::to_string(&line).unwrap_or_default());
+            let mut line = serde_json::to_string(&line).unwrap_or_default();
+            if !entry.labels.is_empty() {
+                line.push_str(&serde_json::to_string(&entry.labels).unwrap_or_default());
+            }
+            lines.push(line);
         }
     }
     lines.sort_unstable();

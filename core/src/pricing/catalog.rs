@@ -77,7 +77,8 @@ impl PriceBook {
             }
             for CatalogModel { model, r#match, source, rates } in models {
                 let source = source.or_else(|| common.clone());
-                let entry = PriceEntry { provider: provider.clone(), model, r#match, source, overrides: false, rates };
+                let (provider, labels) = (provider.clone(), BTreeMap::new());
+                let entry = PriceEntry { provider, model, r#match, source, overrides: false, labels, rates };
                 check.entry(&entry);
                 entries.push(entry);
             }

@@ -2,6 +2,7 @@
 //!
 //! - Among overrides the most specific name decides, as everywhere: exact before pattern, the longer pattern before the
 //!   shorter, the earlier before the later.
+//! - One that is for some labels only goes before those for everyone; among them it is the same.
 //! - A factor is multiplied out when policy is compiled. What the filter gets are plain rates.
 
 use super::book::{PriceBook, PriceEntry};
@@ -9,7 +10,7 @@ use super::rate::{Multiplier, RateError};
 use super::rates::Rates;
 use crate::policy::glob;
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An operator's own price.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Override {
     pub provider: String,
     /// The price book's name of that provider: whose rates a factor multiplies.
     pub catalog: String,
+    /// Whose requests it is for: label to globs, one of which must match. Empty: everyone's.
+    pub labels: BTreeMap<String, Vec<String>>,
     /// Models: exact names, or patterns.
     pub models: Vec<String>,
     /// What they cost.
@@ -90,7 +93,10 @@ impl PriceBook {
         let (mut entries, mut errors) = (Vec::new(), Vec::new());
         for (at, claim) in claims.iter().enumerate() {
             let earlier = claims.get(..at).unwrap_or_default();
-            let earlier = earlier.iter().filter(|earlier| earlier.by.provider == claim.by.provider);
+            let same = |earlier: &&Claim<'_>| {
+                (&earlier.by.provider, &earlier.by.labels) == (&claim.by.provider, &claim.by.labels)
+            };
+            let earlier = earlier.iter().filter(same);
             let is_free = |name: &str| !earlier.clone().any(|earlier| glob::matches(earlier.model, name));
             match &claim.by.change {
                 Change::Rates(rates) => entries.push(entry(*claim, claim.by.name.clone(), claim.model, rates.clone())),
@@ -151,7 +157,8 @@ impl PriceBook {
 
 fn entry(claim: Claim<'_>, model: String, name: &str, rates: Vec<Rates>) -> PriceEntry {
     let provider = claim.by.provider.clone();
-    PriceEntry { provider, model, r#match: vec![name.to_owned()], source: None, overrides: true, rates }
+    let labels = claim.by.labels.clone();
+    PriceEntry { provider, model, r#match: vec![name.to_owned()], source: None, overrides: true, labels, rates }
 }
 
 /// Sorts exact names first, then patterns, the longest first.

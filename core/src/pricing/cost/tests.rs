@@ -500,7 +500,16 @@ fn rates() -> impl Strategy<Value = PriceEntry> {
             }
             rates.variants = variants.into_iter().flatten().collect();
             let (provider, model) = ("p".into(), "m".into());
-            PriceEntry { provider, model, r#match: Vec::new(), source: None, overrides: false, rates: vec![rates] }
+            let labels = BTreeMap::new();
+            PriceEntry {
+                provider,
+                model,
+                r#match: Vec::new(),
+                source: None,
+                overrides: false,
+                labels,
+                rates: vec![rates],
+            }
         },
     )
 }

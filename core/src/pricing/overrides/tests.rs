@@ -1,4 +1,5 @@
 use super::*;
+use crate::labels::{Label, Source};
 use crate::pricing::{Date, Price};
 use crate::usage::Kind;
 use proptest::prelude::*;
@@ -26,7 +27,8 @@ fn listed() -> PriceBook {
 
 fn by(name: &str, models: &[&str], change: Change) -> Override {
     let models = models.iter().map(|model| (*model).to_owned()).collect();
-    Override { name: name.into(), provider: "main".into(), catalog: "openai".into(), models, change }
+    let labels = BTreeMap::new();
+    Override { name: name.into(), provider: "main".into(), catalog: "openai".into(), labels, models, change }
 }
 
 fn factor(text: &str) -> Change {
@@ -66,7 +68,7 @@ fn a_factor_multiplies_history_tiers_and_all_names() {
     let price = find(&book, "gpt-a", "2026-07-01").unwrap();
     let tier = price.rates.tier(101);
     let long: Vec<_> = Kind::ALL.iter().filter_map(|kind| Some(price.rates.rate(*kind, tier)?.to_string())).collect();
-    let prompt = ["6.80", "0.34", "6.80", "6.80", "6.80", "6.80", "6.80", "0.34", "0.34"];
+    let prompt = ["6.80", "0.34", "6.80", "6.80", "6.80", "6.80", "6.80", "0.34", "0.34", "0.34"];
     assert_eq!(long, [&prompt[..], &["34.00"; 4]].concat());
     let note = price.entry.source.as_ref().unwrap().note.clone();
     assert_eq!(note.as_deref(), Some("listed rates × 0.85, by PriceOverride `deal`"));
@@ -123,6 +125,41 @@ fn the_most_specific_override_decides_whatever_it_does() {
         );
     }
     assert_eq!(book.find("main", "gpt-c", at("2026-07-01")), None, "a factor makes no price where there is none");
+}
+
+#[test]
+fn a_price_for_some_labels_is_for_them_alone_and_goes_before_all_others() {
+    let bound = |name: &str, team: &[&str], models: &[&str], change| Override {
+        labels: [("team".to_owned(), team.iter().map(|team| (*team).to_owned()).collect())].into(),
+        ..by(name, models, change)
+    };
+    let book = listed()
+        .with_overrides(&[
+            by("all", &["*"], factor("0.9")),
+            bound("ml", &["ml*"], &["gpt-*"], factor("0.5")),
+            bound("ml-b", &["ml"], &["gpt-b"], rates("7")),
+        ])
+        .unwrap();
+    let cases = [
+        // team, model, name
+        (None, "gpt-a", "main/all/gpt-a@2026-06-01+override"),
+        (Some("web"), "gpt-a", "main/all/gpt-a@2026-06-01+override"),
+        (Some("ml-2"), "gpt-a", "main/ml/gpt-a@2026-06-01+override"),
+        (Some("ml"), "gpt-b", "main/ml-b@2026-01-01+override"),
+        (Some("ml-2"), "gpt-b", "main/ml/gpt-b@2026-06-01+override"),
+        (Some("ml"), "other", "main/all/other@2026-06-01+override"),
+    ];
+    // What is pushed to the filter prices the same.
+    let pushed = PriceBook::new(String::new(), book.subset(&["main", "openai"], at("2026-07-01")));
+    for (team, model, want) in cases {
+        let label = |team: &str| Label { value: team.to_owned(), source: Source::Key };
+        let labels = team.map(|team| ("team".to_owned(), label(team))).into_iter().collect();
+        for book in [&book, &pushed] {
+            let price = book.find_for("main", model, at("2026-07-01"), &labels).unwrap();
+            assert_eq!(price.entry_name(), want, "{team:?} {model}");
+        }
+    }
+    assert_ne!(book.version(), listed().with_overrides(&[by("all", &["*"], factor("0.9"))]).unwrap().version());
 }
 
 #[test]
