@@ -15,9 +15,34 @@ pub(crate) fn text(words: u64) -> String {
     (0..words).map(word).collect()
 }
 
+/// Whose wire format it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Chat,
+    Embeddings,
+    Messages,
+    Responses,
+}
+
+impl Shape {
+    pub(crate) fn of(path: &str) -> Self {
+        match path.rsplit('/').next() {
+            Some("messages") => Self::Messages,
+            Some("responses") => Self::Responses,
+            Some("embeddings") => Self::Embeddings,
+            _ => Self::Chat,
+        }
+    }
+}
+
+/// The models that it lists.
+pub(crate) fn models() -> Value {
+    json!({"object": "list", "data": [{"id": "gpt-5-mini", "object": "model", "created": 1_700_000_000, "owned_by": "stand-in"}]})
+}
+
 /// What was asked for.
 pub(crate) struct Asked {
-    pub(crate) anthropic: bool,
+    pub(crate) shape: Shape,
     pub(crate) model: String,
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
@@ -30,46 +55,66 @@ impl Asked {
         let length = |name: &str| body.get(name).map_or(0, |value| value.to_string().len() as u64);
         let number = |name: &str| body.get(name).and_then(Value::as_u64);
         Some(Self {
-            anthropic: path.ends_with("/messages"),
+            shape: Shape::of(path),
             model: body.get("model")?.as_str()?.to_owned(),
             stream: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
             include_usage: body.pointer("/stream_options/include_usage").and_then(Value::as_bool).unwrap_or(false),
-            max_tokens: number("max_completion_tokens").or(number("max_tokens")),
-            prompt: length("messages").saturating_add(length("system")).div_ceil(4),
+            max_tokens: match Shape::of(path) {
+                Shape::Embeddings => Some(0),
+                _ => number("max_completion_tokens").or(number("max_output_tokens")).or(number("max_tokens")),
+            },
+            prompt: ["messages", "system", "input", "instructions"].map(length).iter().sum::<u64>().div_ceil(4),
         })
     }
 }
 
 pub(crate) fn usage(asked: &Asked, entry: &Entry, output: u64) -> Value {
-    if asked.anthropic {
-        json!({
+    match asked.shape {
+        Shape::Messages => json!({
             "input_tokens": entry.prompt.saturating_sub(entry.cached + entry.write_5m + entry.write_1h),
             "cache_read_input_tokens": entry.cached,
             "cache_creation_input_tokens": entry.write_5m + entry.write_1h,
             "cache_creation": {"ephemeral_5m_input_tokens": entry.write_5m, "ephemeral_1h_input_tokens": entry.write_1h},
             "output_tokens": output, "service_tier": "standard",
-        })
-    } else {
-        json!({
+        }),
+        Shape::Responses => json!({
+            "input_tokens": entry.prompt, "output_tokens": output, "total_tokens": entry.prompt + output,
+            "input_tokens_details": {"cached_tokens": entry.cached}, "output_tokens_details": {"reasoning_tokens": 0},
+        }),
+        Shape::Embeddings => json!({"prompt_tokens": entry.prompt, "total_tokens": entry.prompt}),
+        Shape::Chat => json!({
             "prompt_tokens": entry.prompt, "completion_tokens": output, "total_tokens": entry.prompt + output,
             "prompt_tokens_details": {"cached_tokens": entry.cached, "audio_tokens": 0},
             "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
-        })
+        }),
     }
+}
+
+/// An answer of OpenAI's responses.
+fn response(asked: &Asked, status: &str, words: u64, usage: Value) -> Value {
+    let output = json!([{"id": "msg_stand_in", "type": "message", "role": "assistant", "status": status,
+        "content": [{"type": "output_text", "text": text(words), "annotations": []}]}]);
+    json!({"id": "resp_stand_in", "object": "response", "created_at": 1_700_000_000, "status": status,
+        "model": asked.model, "output": if words > 0 { output } else { json!([]) }, "parallel_tool_calls": true,
+        "tool_choice": "auto", "tools": [], "service_tier": "default", "usage": usage})
 }
 
 /// The whole answer.
 pub(crate) fn whole(asked: &Asked, entry: &Entry, words: u64, cut_off: bool, with_usage: bool) -> Value {
     let usage = usage(asked, entry, words);
-    let mut answer = if asked.anthropic {
-        json!({"id": "msg_stand_in", "type": "message", "role": "assistant", "model": asked.model,
+    let mut answer = match asked.shape {
+        Shape::Messages => json!({"id": "msg_stand_in", "type": "message", "role": "assistant", "model": asked.model,
             "content": [{"type": "text", "text": text(words)}],
-            "stop_reason": if cut_off { "max_tokens" } else { "end_turn" }, "stop_sequence": null, "usage": usage})
-    } else {
-        json!({"id": "chatcmpl-stand-in", "object": "chat.completion", "created": 1_700_000_000, "model": asked.model,
+            "stop_reason": if cut_off { "max_tokens" } else { "end_turn" }, "stop_sequence": null, "usage": usage}),
+        Shape::Responses => response(asked, if cut_off { "incomplete" } else { "completed" }, words, usage),
+        Shape::Embeddings => json!({"object": "list", "model": asked.model, "usage": usage,
+            "data": [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5, 0.125]}]}),
+        Shape::Chat => {
+            json!({"id": "chatcmpl-stand-in", "object": "chat.completion", "created": 1_700_000_000, "model": asked.model,
             "choices": [{"index": 0, "message": {"role": "assistant", "content": text(words), "refusal": null},
                 "logprobs": null, "finish_reason": if cut_off { "length" } else { "stop" }}],
             "usage": usage, "service_tier": "default"})
+        }
     };
     if let (false, Some(object)) = (with_usage, answer.as_object_mut()) {
         object.remove("usage");
@@ -90,11 +135,27 @@ fn event(name: Option<&str>, data: &Value) -> Chunk {
 
 /// The answer as a stream.
 pub(crate) fn chunks(asked: &Asked, entry: &Entry, words: u64, cut_off: bool, with_usage: bool) -> Vec<Chunk> {
-    if asked.anthropic {
-        anthropic(asked, entry, words, cut_off, with_usage)
-    } else {
-        openai(asked, entry, words, cut_off, with_usage)
+    match asked.shape {
+        Shape::Messages => anthropic(asked, entry, words, cut_off, with_usage),
+        Shape::Responses => responses(asked, entry, words, cut_off, with_usage),
+        _ => openai(asked, entry, words, cut_off, with_usage),
     }
+}
+
+fn responses(asked: &Asked, entry: &Entry, words: u64, cut_off: bool, with_usage: bool) -> Vec<Chunk> {
+    let named = |name: &str, data: Value| event(Some(name), &data);
+    let created = response(asked, "in_progress", 0, Value::Null);
+    let mut out = vec![named("response.created", json!({"type": "response.created", "response": created}))];
+    for index in 0..words {
+        let data = json!({"type": "response.output_text.delta", "item_id": "msg_stand_in", "output_index": 0,
+            "content_index": 0, "delta": word(index)});
+        out.push(Chunk { words: 1, ..named("response.output_text.delta", data) });
+    }
+    let (status, last) =
+        if cut_off { ("incomplete", "response.incomplete") } else { ("completed", "response.completed") };
+    let usage = if with_usage { usage(asked, entry, words) } else { Value::Null };
+    out.push(named(last, json!({"type": last, "response": response(asked, status, words, usage)})));
+    out
 }
 
 fn openai(asked: &Asked, entry: &Entry, words: u64, cut_off: bool, with_usage: bool) -> Vec<Chunk> {

@@ -5,6 +5,7 @@
 //! - A prompt has one token for each started four bytes of the body's `messages` and `system`; an answer has one for
 //!   each word. The counts are its own truth, not a tokenizer's.
 //! - An answer has [`ANSWER_WORDS`] words, or as many as `max_tokens` allows.
+//! - It speaks OpenAI's chat, responses and embeddings, and Anthropic's messages.
 //! - The header `x-stand-in` asks for trouble: see [`Behaviour`].
 
 mod answer;

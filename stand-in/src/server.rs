@@ -45,7 +45,10 @@ impl StandIn {
         let ledger = Ledger::default();
         let app = Router::new()
             .route("/v1/chat/completions", post(exchange))
+            .route("/v1/responses", post(exchange))
+            .route("/v1/embeddings", post(exchange))
             .route("/v1/messages", post(exchange))
+            .route("/v1/models", get(|| async { Json(answer::models()) }))
             .route("/stand-in/ledger", get(|State(ledger): State<Ledger>| async move { Json(ledger.entries()) }))
             .layer(DefaultBodyLimit::disable())
             .with_state(ledger.clone());
@@ -77,7 +80,7 @@ impl Drop for StandIn {
 async fn exchange(State(ledger): State<Ledger>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
-    let anthropic = path.ends_with("/messages");
+    let anthropic = answer::Shape::of(&path) == answer::Shape::Messages;
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let behaviour = Behaviour::parse(header("x-stand-in"));
     let headers = head

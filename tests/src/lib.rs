@@ -203,7 +203,7 @@ impl World {
                 self.credential_file().display(),
             )
         };
-        format!("{}---\n{}", one("openai", "openai.chat"), one("anthropic", "anthropic.messages"))
+        format!("{}---\n{}", one("openai", "openai.*"), one("anthropic", "anthropic.*"))
     }
 
     /// Writes a file into the policy folder.

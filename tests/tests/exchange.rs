@@ -44,6 +44,10 @@ fn message(stream: bool) -> Value {
         "messages": [{"role": "user", "content": "How much is in the chest?"}]})
 }
 
+fn response(stream: bool) -> Value {
+    json!({"model": "gpt-5-mini", "max_output_tokens": 40, "stream": stream, "input": "How much is in the chest?"})
+}
+
 /// USD per 10⁶ tokens of the two models, as the catalog has them: input, cache read, writes of 5 minutes and an hour,
 /// output; in nano-USD per token.
 fn price(model: &str) -> [u64; 5] {
@@ -53,7 +57,7 @@ fn price(model: &str) -> [u64; 5] {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_exchange_is_recorded_as_the_provider_knows_it() {
     let world = World::start(POLICY, 1).await.unwrap();
-    let cases: [(&str, Value, &str); 10] = [
+    let cases: [(&str, Value, &str); 12] = [
         ("/v1/chat/completions", chat(false), ""),
         ("/v1/chat/completions", chat(true), ""),
         ("/openai/v1/chat/completions", chat(false), "gzip"),
@@ -64,6 +68,8 @@ async fn every_exchange_is_recorded_as_the_provider_knows_it() {
         ("/v1/messages", message(true), "cached=200,write5m=100,write1h=50"),
         ("/v1/messages", message(true), "cut=3"),
         ("/v1/messages", message(false), "gzip"),
+        ("/v1/responses", response(false), "cached=500"),
+        ("/v1/responses", response(true), "cut=5"),
     ];
     for (path, body, trouble) in &cases {
         let path = path.trim_start_matches("/openai");
@@ -81,7 +87,7 @@ async fn every_exchange_is_recorded_as_the_provider_knows_it() {
             let text = String::from_utf8_lossy(&bytes);
             let streams = body["stream"] == true;
             assert!(!(streams && text.contains("\"choices\":[]")), "the usage event is taken out: {text}");
-            assert!(!streams || path == "/v1/messages" || text.ends_with("data: [DONE]\n\n"), "{text}");
+            assert!(!streams || path != "/v1/chat/completions" || text.ends_with("data: [DONE]\n\n"), "{text}");
         }
     }
     let mut rows = world.records(cases.len()).await.unwrap();
@@ -168,7 +174,7 @@ async fn refusals_speak_the_dialect_and_nothing_reaches_the_provider() {
 
     // Naming a provider oneself does not lead past the filter.
     let bypass =
-        world.client.get(format!("{}/v1/models", world.gateway())).header("x-purser-route", "openai").send().await;
+        world.client.get(format!("{}/v1/files", world.gateway())).header("x-purser-route", "openai").send().await;
     assert_eq!(bypass.unwrap().status(), 404);
     assert_eq!(world.stand_in.ledger().len(), 1);
 }

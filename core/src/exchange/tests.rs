@@ -466,6 +466,27 @@ fn what_costs_nothing_passes_without_credentials_unless_the_caller_or_the_policy
     assert_eq!((record.outcome, record.api), (Outcome::Denied, Api::OpenAiChat));
 }
 
+#[test]
+fn a_session_is_decided_at_its_head_and_holds_what_any_answer_may_cost() {
+    let world = serving(json!({}), &[("p", &[Api::OpenAiRealtime])], json!([]));
+    world.grant(500_000_000, false);
+    let path = "/v1/realtime?model=m";
+    let headers = [(":method", "GET"), (":path", path), ("upgrade", "websocket"), ("x-purser-team", "ml")];
+    let Some(Begun::Read(mut exchange)) = begin_at(&world, &headers) else { panic!("no session") };
+    assert!(!exchange.reads_body());
+    assert_eq!(forwarded(exchange.decide(world.host())).route, "p");
+    exchange.response_head(Head { status: 101, ..Head::default() });
+    let record = exchange.finish(world.host(), End::Cut).unwrap().record;
+    assert_eq!((record.cost, record.outcome), (Cost::None, Outcome::Complete), "nothing was asked in it");
+    assert!(record.estimate.reserved_nano_usd > 4_096 * 10_000);
+    assert!(begin_at(&world, &headers[..2]).is_none(), "a list of sessions is no session");
+    // Too dear either way: there is no body to count.
+    let world = serving(json!({}), &[("p", &[Api::OpenAiRealtime])], json!([]));
+    world.grant(40_960_000, true);
+    let Some(Begun::Read(mut exchange)) = begin_at(&world, &headers) else { panic!("no session") };
+    refused(exchange.decide(world.host()));
+}
+
 /// A prompt whose words the estimate takes for twice as many tokens as there are.
 fn overestimated() -> Value {
     let text = "internationalization ".repeat(2_000);
