@@ -197,7 +197,7 @@ impl Exchange {
                 // What is asked for stands in the path: all there is to read of a body is that there is none.
                 let mut scanner = RequestScanner::of(&exchange.target, "");
                 scanner.push(b"{}");
-                exchange.scanner = Some(scanner);
+                exchange.scanner = Some(Box::new(scanner));
                 return Some(match refused {
                     None => Begun::Read(exchange),
                     Some(error) => exchange.refused(host, &error),

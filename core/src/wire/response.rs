@@ -453,7 +453,7 @@ fn session(body: &mut Body, failed: bool) -> ResponseFacts {
         body.problem(Problem::ResponseUnreadable);
     }
     let answer = &body.answer;
-    let broke_off = failed || answer.status == "in_progress";
+    let broke_off = failed || answer.status == b"in_progress";
     if let Some(usage) = body.session.as_mut().filter(|_| broke_off) {
         usage.quality = Quality::Partial;
     }
@@ -462,7 +462,7 @@ fn session(body: &mut Body, failed: bool) -> ResponseFacts {
         usage: body.session.clone(),
         problems: body.problems.clone(),
         finished: !broke_off,
-        status: answer.status.clone(),
+        status: String::from_utf8_lossy(&answer.status).into_owned(),
         ..ResponseFacts::default()
     }
 }
