@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_costs_nothing_is_told_with_whose_it_is() {
-        let cases: [(&str, &str, bool, Option<(Free, &str)>); 24] = [
+        let cases = [
             ("GET", "/v1/models", false, Some((Free::Models, "openai."))),
             ("GET", "/v1/models", true, Some((Free::Models, "anthropic."))),
             ("GET", "/v1/models/meta/llama-3", false, Some((Free::Models, "openai."))),

@@ -86,7 +86,7 @@ pub enum Charged {
     /// What another request will tell.
     Later,
     /// This much; `None` when nothing tells.
-    For(Option<Usage>),
+    For(Option<Box<Usage>>),
 }
 
 /// What the answer to a request means for the bill. `asked`: the model that was asked for; `whole`: see [`usage`].
@@ -112,7 +112,13 @@ pub fn charged(
     }
     let family = estimate::family(answer.model.as_deref().unwrap_or(asked));
     let prompt = request.map_or(0, |request| request.input_tokens(family));
-    Charged::For(usage(api, request, prompt, answer, whole))
+    Charged::For(usage(api, request, prompt, answer, whole).map(Box::new))
+}
+
+/// Whether streams of this API report nothing, so that their text is counted as exactly as can be.
+#[must_use]
+pub fn reports_nothing(api: Api) -> bool {
+    matches!(api, Api::AnthropicComplete | Api::TgiGenerate | Api::SageMakerInvoke)
 }
 
 /// An exchange that was recorded, whole.
@@ -190,6 +196,9 @@ impl Recorded<'_> {
             content_encoding: header("content-encoding").unwrap_or_default(),
         };
         let mut meter = ResponseMeter::new(api, head, false);
+        if api.is_some_and(reports_nothing) && facts.as_ref().is_some_and(|facts| facts.stream) {
+            meter = meter.counting(0);
+        }
         for name in ResponseMeter::wanted_headers(api) {
             if let Some(value) = header(name) {
                 meter.header(name, value);
@@ -217,7 +226,7 @@ impl Recorded<'_> {
         let metered = known && charged != Charged::Nothing;
         let pending = metered && charged == Charged::Later;
         let usage = match charged {
-            Charged::For(usage) if metered => usage,
+            Charged::For(usage) if metered => usage.map(|usage| *usage),
             _ => None,
         };
         if metered {

@@ -65,13 +65,14 @@ struct Output {
     each: u64,
     /// Choices asked for.
     choices: u64,
+    /// What is not charged by tokens.
+    fees: NanoUsd,
 }
 
 /// What is to be held for.
 struct Wanted<'a> {
     price: &'a Price<'a>,
     output: Output,
-    fees: NanoUsd,
     /// The output may be capped down to so many tokens when no more can be had.
     least: Option<u64>,
     /// On which terms it was asked for.
@@ -105,7 +106,8 @@ impl Exchange {
 
     /// Refuses, or has the prompt counted first where an estimate was too much.
     fn stopped(&mut self, host: Host<'_>, stop: &Stop) -> Verdict {
-        let Some(facts) = self.facts.take_if(|facts| stop.close && may_count(facts)) else {
+        let has_body = self.api != Api::OpenAiRealtime;
+        let Some(facts) = self.facts.take_if(|facts| stop.close && has_body && may_count(facts)) else {
             return Verdict::Refuse(self.stop(host, stop));
         };
         self.release(host);
@@ -317,7 +319,7 @@ impl Exchange {
         let default_output = default_output.filter(|_| caps);
         let asked = || facts.max_tokens.or(default_output).or(model_output).unwrap_or(FALLBACK_OUTPUT_TOKENS);
         let each = media_output(self.api, facts).unwrap_or_else(asked);
-        let mut output = Output { each, choices: facts.choices.max(1) };
+        let mut output = Output { each, choices: facts.choices.max(1), fees: NanoUsd(0) };
         match price {
             None => {
                 if let Some(rule) = rules().find(|rule| rule.hard && rule.on_unpriced == OnUnpriced::Deny) {
@@ -326,8 +328,8 @@ impl Exchange {
             }
             Some(price) => {
                 let room = (clamp && may_rewrite && caps).then_some(LEAST_CLAMPED_TOKENS);
-                let fees = fees(&price, self.api, facts);
-                let wanted = Wanted { price: &price, output, fees, least: room, terms: &facts.terms };
+                output.fees = fees(&price, self.api, facts);
+                let wanted = Wanted { price: &price, output, least: room, terms: &facts.terms };
                 output = self.hold_all(host, policy, wanted, how)?;
             }
         }
@@ -364,13 +366,13 @@ impl Exchange {
 
     /// Holds the worst case of every budget, or nothing. Returns the output that is held for.
     fn hold_all(&mut self, host: Host<'_>, policy: &Policy, wanted: Wanted<'_>, asked: Asked) -> Result<Output, Short> {
-        let Wanted { price, output: wanted, fees, least, terms } = wanted;
+        let Wanted { price, output: wanted, least, terms } = wanted;
         let terms = Some(terms);
         let prompt = with_headroom(self.estimate.input, self.prompt.1);
         let mut output = wanted;
         // Each round holds all, or caps the output to what one more budget has.
         for _ in 0..=self.accounts.len().saturating_mul(2) {
-            let amount = worst_case(price, prompt, output.total(), terms).unwrap_or(NanoUsd(u64::MAX)).max(fees);
+            let amount = worst_case(price, prompt, output.total(), terms).unwrap_or(NanoUsd(u64::MAX)).max(output.fees);
             let Some((at, available)) = self.try_hold(host, policy, amount.0, asked)? else {
                 self.estimate.reserved_nano_usd = amount.0;
                 return Ok(output);
@@ -384,7 +386,7 @@ impl Exchange {
                 (_, Some(rule)) => {
                     let least = Output { each: least.unwrap_or(output.each), ..output };
                     let least = worst_case(price, self.estimate.input >> 1, least.total(), terms);
-                    let close = least.is_ok_and(|least| least.0.max(fees.0) <= available);
+                    let close = least.is_ok_and(|least| least.0.max(output.fees.0) <= available);
                     let stop = exhausted(rule, account.map(|account| &account.instance), host.now_ms);
                     return Err(Short::Stop(Stop { close, ..stop }));
                 }

@@ -24,7 +24,9 @@ use crate::budget::Instance;
 use crate::free;
 use crate::identity::{self, Identity, IdentityError, Presented};
 use crate::limit::Pace;
+use crate::meter;
 use crate::policy::{Place, Policy, Subject};
+use crate::providers;
 use crate::record::{Denied, Estimate, Problem, Reason, Record};
 use crate::refusal::{Cause, Refusal};
 use crate::store::Store;
@@ -374,9 +376,11 @@ impl Exchange {
     /// Whether the answer is a stream that will not report: nobody asked for usage, or the API has none.
     fn streams_without_usage(&self) -> bool {
         let asked = self.rewrites_response() || self.facts.as_ref().is_some_and(|facts| facts.include_usage);
-        let silent = matches!(self.api, Api::AnthropicComplete | Api::TgiGenerate | Api::SageMakerInvoke);
+        let silent = meter::reports_nothing(self.api);
         let streams = self.facts.as_ref().is_some_and(|facts| facts.stream);
-        streams && (silent || (rewrite::asks_for_usage(self.api) && !asked))
+        let route = self.route.and_then(|place| self.policy.routed(place));
+        let unasked = route.is_some_and(|route| providers::reports_unasked(&route.provider.catalog));
+        streams && (silent || (rewrite::asks_for_usage(self.api) && !asked && !unasked))
     }
 
     /// A number that callers and models do not know.

@@ -140,7 +140,7 @@ impl Exchange {
                         if end == End::Whole && answer.usage.is_none() {
                             self.problems.push(Problem::UsageMissing);
                         }
-                        usage
+                        usage.map(|usage| *usage)
                     }
                 }
             }
