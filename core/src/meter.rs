@@ -38,10 +38,8 @@ pub fn usage(
     if api == Api::OpenAiImages
         && let Some(request) = request
     {
-        for (term, asked) in [(Term::Size, &request.size), (Term::Quality, &request.quality)] {
-            if !usage.terms.contains_key(&term) && !matches!(asked.as_str(), "" | "auto" | "standard") {
-                usage.terms.insert(term, asked.clone());
-            }
+        for (term, asked) in request.terms.iter().filter(|(term, _)| matches!(term, Term::Size | Term::Quality)) {
+            usage.terms.entry(*term).or_insert_with(|| asked.clone());
         }
     }
     Some(usage)

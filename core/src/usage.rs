@@ -249,6 +249,33 @@ impl Term {
     }
 }
 
+/// Notes a term by the provider's word for it. A word for the usual terms leaves none.
+pub fn set_term(terms: &mut Terms, term: Term, word: &[u8]) {
+    let word = String::from_utf8_lossy(word).to_ascii_lowercase();
+    let word = match word.as_str() {
+        "on_demand_flex" => "flex",
+        "on_demand_priority" => "priority",
+        "provisioned_throughput" => "provisioned",
+        word => word,
+    };
+    let usual = matches!(
+        word,
+        "" | "default"
+            | "standard"
+            | "standard_only"
+            | "auto"
+            | "on_demand"
+            | "global"
+            | "not_available"
+            | "unspecified"
+    );
+    if usual {
+        terms.remove(&term);
+    } else {
+        terms.insert(term, word.to_owned());
+    }
+}
+
 /// How far a usage can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

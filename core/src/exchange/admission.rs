@@ -17,7 +17,7 @@ use crate::pricing::cost::{affordable_output, cost, worst_case};
 use crate::providers;
 use crate::record::{Problem, Reason};
 use crate::refusal::{Cause, Refusal};
-use crate::usage::{Kind, Quality, Term, Units, Usage};
+use crate::usage::{Kind, Quality, Terms, Units, Usage};
 use crate::wire::path;
 use crate::wire::request::{RequestFacts, RequestScanner};
 use crate::wire::rewrite::{self, Edits};
@@ -67,6 +67,16 @@ struct Output {
     choices: u64,
     /// What is not charged by tokens.
     fees: NanoUsd,
+}
+
+/// What is to be held for.
+struct Wanted<'a> {
+    price: &'a Price<'a>,
+    output: Output,
+    /// The output may be capped down to so many tokens when no more can be had.
+    least: Option<u64>,
+    /// On which terms it was asked for.
+    terms: &'a Terms,
 }
 
 impl Output {
@@ -319,7 +329,8 @@ impl Exchange {
             Some(price) => {
                 let room = (clamp && may_rewrite && caps).then_some(LEAST_CLAMPED_TOKENS);
                 output.fees = fees(&price, self.api, facts);
-                output = self.hold_all(host, policy, &price, output, room, how)?;
+                let wanted = Wanted { price: &price, output, least: room, terms: &facts.terms };
+                output = self.hold_all(host, policy, wanted, how)?;
             }
         }
         self.estimate.output = output.total();
@@ -353,35 +364,28 @@ impl Exchange {
         Ok(())
     }
 
-    /// Holds the worst case of every budget, or nothing. With `least` the output may be capped down to that many
-    /// tokens when no more can be had. Returns the output that is held for.
-    fn hold_all(
-        &mut self,
-        host: Host<'_>,
-        policy: &Policy,
-        price: &Price<'_>,
-        wanted: Output,
-        least: Option<u64>,
-        asked: Asked,
-    ) -> Result<Output, Short> {
+    /// Holds the worst case of every budget, or nothing. Returns the output that is held for.
+    fn hold_all(&mut self, host: Host<'_>, policy: &Policy, wanted: Wanted<'_>, asked: Asked) -> Result<Output, Short> {
+        let Wanted { price, output: wanted, least, terms } = wanted;
+        let terms = Some(terms);
         let prompt = with_headroom(self.estimate.input, self.prompt.1);
         let mut output = wanted;
         // Each round holds all, or caps the output to what one more budget has.
         for _ in 0..=self.accounts.len().saturating_mul(2) {
-            let amount = worst_case(price, prompt, output.total(), None).unwrap_or(NanoUsd(u64::MAX)).max(output.fees);
+            let amount = worst_case(price, prompt, output.total(), terms).unwrap_or(NanoUsd(u64::MAX)).max(output.fees);
             let Some((at, available)) = self.try_hold(host, policy, amount.0, asked)? else {
                 self.estimate.reserved_nano_usd = amount.0;
                 return Ok(output);
             };
             let account = self.accounts.get(at);
             let rule = account.and_then(|account| policy.config.budgets.get(account.rule));
-            let affordable = affordable_output(price, prompt, NanoUsd(available), None);
+            let affordable = affordable_output(price, prompt, NanoUsd(available), terms);
             let each = affordable.checked_div(output.choices).unwrap_or(0);
             match (least, rule) {
                 (Some(least), _) if each >= least && each < output.each => output.each = each,
                 (_, Some(rule)) => {
                     let least = Output { each: least.unwrap_or(output.each), ..output };
-                    let least = worst_case(price, self.estimate.input >> 1, least.total(), None);
+                    let least = worst_case(price, self.estimate.input >> 1, least.total(), terms);
                     let close = least.is_ok_and(|least| least.0.max(output.fees.0) <= available);
                     let stop = exhausted(rule, account.map(|account| &account.instance), host.now_ms);
                     return Err(Short::Stop(Stop { close, ..stop }));
@@ -490,8 +494,7 @@ fn fees(price: &Price<'_>, api: Api, facts: &RequestFacts) -> NanoUsd {
         _ => return NanoUsd(0),
     };
     let mut usage = Usage::new(Units::of(&[units]), Quality::Estimated);
-    let terms = [(Term::Size, &facts.size), (Term::Quality, &facts.quality)];
-    usage.terms.extend(terms.into_iter().filter(|(_, value)| !value.is_empty()).map(|(term, it)| (term, it.clone())));
+    usage.terms.clone_from(&facts.terms);
     cost(price, &usage).map_or(NanoUsd(0), |breakdown| breakdown.nano_usd)
 }
 

@@ -11,7 +11,7 @@ use super::shape;
 use crate::api::Api;
 use crate::estimate::{self, Family, Text};
 use crate::money;
-use crate::usage::{Kind, Pass, Quality, Term, Terms, Units, Usage};
+use crate::usage::{self, Kind, Pass, Quality, Term, Terms, Units, Usage};
 
 /// Longest of the words that are kept: models, ids.
 const WORD_MAX: usize = 256;
@@ -272,22 +272,7 @@ impl Answer {
     }
 
     fn term(&mut self, term: Term) {
-        let word = String::from_utf8_lossy(&self.word).to_ascii_lowercase();
-        let usual = matches!(
-            word.as_str(),
-            "" | "default" | "standard" | "auto" | "on_demand" | "global" | "not_available" | "unspecified"
-        );
-        let word = match word.as_str() {
-            "on_demand_flex" => "flex".to_owned(),
-            "on_demand_priority" => "priority".to_owned(),
-            "provisioned_throughput" => "provisioned".to_owned(),
-            _ => word,
-        };
-        if usual {
-            self.terms.remove(&term);
-        } else {
-            self.terms.insert(term, word);
-        }
+        usage::set_term(&mut self.terms, term, &self.word);
     }
 
     fn end_word(&mut self, word: Word) {

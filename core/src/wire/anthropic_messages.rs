@@ -11,6 +11,7 @@
 
 use super::dialect::{Ask, Dialect, Figure, Overhead, Reading, Said, Unit, Word};
 use super::json::Key;
+use crate::usage::Term;
 
 /// Tokens around each message, and those that open the answer, as far as reported counts of short prompts show. With
 /// tools comes a system prompt: 159 to 530 tokens with Claude 3
@@ -28,6 +29,9 @@ pub(super) fn ask(path: &[Key]) -> Ask {
         [Key::Model] => Ask::Model,
         [Key::Stream] => Ask::Stream,
         [Key::MaxTokens] => Ask::Cap,
+        [Key::ServiceTier] => Ask::Term(Term::ServiceTier),
+        [Key::Speed] => Ask::Term(Term::Speed),
+        [Key::InferenceGeo] => Ask::Term(Term::Geo),
         [Key::Tools | Key::OutputFormat, ..] | [Key::OutputConfig, Key::Format, ..] => Ask::Schema,
         [Key::Messages, Key::Item, Key::Content, Key::Item, Key::Input, ..] => Ask::Json,
         [Key::Messages | Key::System, rest @ ..] => match rest {

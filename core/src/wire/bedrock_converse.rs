@@ -9,6 +9,7 @@
 use super::anthropic_messages;
 use super::dialect::{Ask, Dialect, Figure, Reading, Said, Split, Word};
 use super::json::Key;
+use crate::usage::Term;
 
 pub(super) static DIALECT: Dialect = Dialect {
     ask,
@@ -24,6 +25,7 @@ pub(super) fn ask(path: &[Key]) -> Ask {
         [Key::InferenceConfig] => Ask::CapParent,
         [Key::InferenceConfig, Key::MaxTokensCamel] => Ask::Cap,
         [Key::ToolConfig, ..] => Ask::Schema,
+        [Key::ServiceTierCamel, Key::Type] => Ask::Term(Term::ServiceTier),
         [Key::Messages | Key::System, rest @ ..] => match rest {
             [.., Key::Source, Key::Bytes] => Ask::MediaData,
             [.., Key::Format] => Ask::MediaType,

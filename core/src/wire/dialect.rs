@@ -6,7 +6,7 @@
 
 use super::json::Key;
 use crate::api::Api;
-use crate::usage::{Kind, Units};
+use crate::usage::{Kind, Term, Units};
 
 /// A wire format.
 #[derive(Debug)]
@@ -83,10 +83,8 @@ pub(super) enum Ask {
     IncludeUsage,
     /// Whether the answer is worked on after the request ended.
     Background,
-    /// Size of an image or a video.
-    Size,
-    /// Quality of an image.
-    Quality,
+    /// On which terms: the service tier, the speed, the place, the size or the quality that is asked for.
+    Term(Term),
 }
 
 /// A kind of media.

@@ -8,6 +8,7 @@
 
 use super::dialect::{Ask, Dialect, Figure, Figures, Media, Overhead, Reading, Said, Split, Word};
 use super::json::Key;
+use crate::usage::Term;
 
 /// An image takes 258 tokens, a large one as many for each tile of 768 pixels:
 /// <https://ai.google.dev/gemini-api/docs/tokens> (read 2026-11-24); Gemini 3 up to 1,120.
@@ -22,6 +23,7 @@ pub(super) fn ask(path: &[Key]) -> Ask {
         [Key::GenerationConfig] => Ask::CapParent,
         [Key::GenerationConfig, Key::MaxOutputTokensCamel | Key::MaxOutputTokens] => Ask::Cap,
         [Key::GenerationConfig, Key::CandidateCount] => Ask::Choices,
+        [Key::ServiceTierCamel | Key::ServiceTier] => Ask::Term(Term::ServiceTier),
         [Key::GenerationConfig, Key::ResponseSchema, ..] | [Key::Tools, ..] => Ask::Schema,
         [Key::Contents | Key::SystemInstruction, rest @ ..] => content(rest),
         _ => Ask::Skip,

@@ -10,6 +10,7 @@
 
 use super::dialect::{Ask, Dialect, Figure, Figures, Media, Overhead, Reading, Said, Unit, Word};
 use super::json::Key;
+use crate::usage::Term;
 
 /// Tokens of an image: the most that `detail: high` takes (six tiles of 170, and 85).
 /// <https://platform.openai.com/docs/guides/images-vision#calculating-costs> (read 2026-11-23)
@@ -33,6 +34,7 @@ pub(super) fn ask(path: &[Key]) -> Ask {
         [Key::Stream] => Ask::Stream,
         [Key::MaxTokens | Key::MaxCompletionTokens] => Ask::Cap,
         [Key::N] => Ask::Choices,
+        [Key::ServiceTier] => Ask::Term(Term::ServiceTier),
         [Key::StreamOptions] => Ask::StreamOptions,
         [Key::StreamOptions, Key::IncludeUsage] => Ask::IncludeUsage,
         [Key::Tools | Key::Functions | Key::ResponseFormat, ..] => Ask::Schema,

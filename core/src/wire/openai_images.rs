@@ -6,6 +6,7 @@
 use super::dialect::{Ask, Dialect, Figure, Figures, Media, Reading, Said, Word};
 use super::json::Key;
 use super::openai_responses;
+use crate::usage::Term;
 
 pub(super) static DIALECT: Dialect =
     Dialect { ask, said, reading, overhead: super::PLAIN, generates: false, tells_end: false };
@@ -16,8 +17,8 @@ pub(super) fn ask(path: &[Key]) -> Ask {
         [Key::Stream] => Ask::Stream,
         [Key::Prompt] => Ask::Text,
         [Key::N] => Ask::Choices,
-        [Key::Size] => Ask::Size,
-        [Key::Quality] => Ask::Quality,
+        [Key::Size] => Ask::Term(Term::Size),
+        [Key::Quality] => Ask::Term(Term::Quality),
         [Key::Image | Key::Images, ..] => Ask::Media(Media::Image),
         _ => Ask::Skip,
     }

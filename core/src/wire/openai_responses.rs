@@ -11,6 +11,7 @@
 use super::dialect::{Ask, Dialect, Figure, Figures, Media, Reading, Said, Unit, Word};
 use super::json::Key;
 use super::openai_chat;
+use crate::usage::Term;
 
 pub(super) static DIALECT: Dialect =
     Dialect { ask, said, reading, overhead: openai_chat::OVERHEAD, generates: true, tells_end: true };
@@ -21,6 +22,7 @@ pub(super) fn ask(path: &[Key]) -> Ask {
         [Key::Stream] => Ask::Stream,
         [Key::MaxOutputTokens] => Ask::Cap,
         [Key::Background] => Ask::Background,
+        [Key::ServiceTier] => Ask::Term(Term::ServiceTier),
         [Key::Tools, ..] | [Key::Text, Key::Format, ..] => Ask::Schema,
         [Key::Instructions | Key::Input] => Ask::Text,
         [Key::Input, rest @ ..] => match rest {

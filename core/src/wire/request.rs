@@ -23,6 +23,7 @@ use super::recognise::Target;
 use super::{openai_chat, shape};
 use crate::api::Api;
 use crate::estimate::{Family, Features, Text};
+use crate::usage::{self, Term, Terms};
 
 /// Longest model name that is read. No provider has one as long.
 pub const MODEL_MAX: usize = 256;
@@ -122,10 +123,8 @@ pub struct RequestFacts {
     pub characters: u64,
     /// The answer is worked on after the request ended.
     pub background: bool,
-    /// Size of the images or the video that are asked for; empty when none is.
-    pub size: String,
-    /// Their quality.
-    pub quality: String,
+    /// On which terms it is asked for, as far as they are not the usual ones. What the answer says counts in the end.
+    pub terms: Terms,
     /// Length of the body.
     pub body_bytes: u64,
     /// What can be changed.
@@ -158,8 +157,7 @@ enum Keep {
     Schema,
     Word,
     SourceData,
-    Size,
-    Quality,
+    Term(Term),
 }
 
 /// A source of Anthropic's: its data can be told apart once its type is known.
@@ -221,8 +219,7 @@ struct Scan {
     counts_characters: bool,
     characters: u64,
     background: bool,
-    size: Vec<u8>,
-    quality: Vec<u8>,
+    terms: Terms,
     keep: Keep,
     model: Vec<u8>,
     word: Vec<u8>,
@@ -286,8 +283,7 @@ impl RequestScanner {
             counts_characters: api == Some(Api::OpenAiSpeech),
             characters: 0,
             background: false,
-            size: Vec::new(),
-            quality: Vec::new(),
+            terms: Terms::new(),
             keep: Keep::Nothing,
             model: model.map(|model| model.as_bytes().to_vec()).unwrap_or_default(),
             word: Vec::new(),
@@ -376,8 +372,7 @@ impl RequestScanner {
             images: scan.images,
             characters: scan.characters,
             background: scan.background,
-            size: String::from_utf8_lossy(&scan.size).to_ascii_lowercase(),
-            quality: String::from_utf8_lossy(&scan.quality).to_ascii_lowercase(),
+            terms: std::mem::take(&mut scan.terms),
             body_bytes: self.bytes,
             spans: scan.spans,
             api: scan.api,
@@ -400,8 +395,9 @@ impl Scan {
             self.model = field("model").to_vec();
         }
         self.stream |= field("stream") == b"true";
-        self.size = field("size").to_vec();
-        self.quality = field("quality").to_vec();
+        for (term, name) in [(Term::Size, "size"), (Term::Quality, "quality")] {
+            usage::set_term(&mut self.terms, term, field(name));
+        }
         self.choices = std::str::from_utf8(field("n")).ok().and_then(|n| n.parse().ok()).unwrap_or(1);
         self.features.push(field("prompt"));
         self.features.end();
@@ -569,8 +565,10 @@ impl Visitor for Scan {
             Ask::Text => Keep::Text,
             Ask::Json => Keep::Json,
             Ask::Schema => Keep::Schema,
-            Ask::Size => Keep::Size,
-            Ask::Quality => Keep::Quality,
+            Ask::Term(term) => {
+                self.word.clear();
+                Keep::Term(term)
+            }
             Ask::Detail | Ask::SourceType | Ask::MediaType => {
                 self.word.clear();
                 Keep::Word
@@ -602,9 +600,7 @@ impl Visitor for Scan {
                 self.fail(RequestError::ModelTooLong);
             }
             Keep::Model => self.model.extend_from_slice(piece),
-            Keep::Word => keep(&mut self.word, piece),
-            Keep::Size => keep(&mut self.size, piece),
-            Keep::Quality => keep(&mut self.quality, piece),
+            Keep::Word | Keep::Term(_) => keep(&mut self.word, piece),
             Keep::Nothing => {}
         }
     }
@@ -617,7 +613,8 @@ impl Visitor for Scan {
             Keep::Json => self.features.push(b"\","),
             Keep::Schema => self.schema.push(b"\","),
             Keep::SourceData => self.source.text.end(),
-            Keep::Word | Keep::Size | Keep::Quality | Keep::Nothing => {}
+            Keep::Term(term) => usage::set_term(&mut self.terms, term, &self.word),
+            Keep::Word | Keep::Nothing => {}
         }
         match self.ask(path) {
             Ask::Media(media) => self.media(media, bytes),
