@@ -63,14 +63,14 @@ metadata: { name: house }
 spec: { match: [house], provider: azure, upstreamModel: "gpt 5" }
 "#;
 
-/// The world, and what comes to its provider.
-async fn world() -> (World, Seen) {
+/// The world, what comes to its provider, and the file with that one's key.
+async fn world() -> (World, Seen, tempfile::TempPath) {
     let seen = Seen::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let app = axum::Router::new().fallback(answer).with_state(seen.clone());
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let secret = tempfile::NamedTempFile::new().unwrap().into_temp_path().keep().unwrap();
+    let secret = tempfile::NamedTempFile::new().unwrap().into_temp_path();
     std::fs::write(&secret, "provider-secret").unwrap();
     let document = |(name, apis): &(&str, &str)| {
         format!(
@@ -81,12 +81,12 @@ async fn world() -> (World, Seen) {
     };
     let providers = [("openai", "openai.*"), ("gemini", "gemini.*"), ("azure", "openai.*"), ("bedrock", "bedrock.*")]
         .map(|it| document(&it));
-    (World::start_serving(Some(&providers.join("---\n")), POLICY, 1, 2).await.unwrap(), seen)
+    (World::start_serving(Some(&providers.join("---\n")), POLICY, 1, 2).await.unwrap(), seen, secret)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_works_where_each_sdk_sends_it_and_the_provider_gets_its_own_where_it_wants_it() {
-    let (world, seen) = world().await;
+    let (world, seen, _secret) = world().await;
     let key = world.keys(&["create", "--label", "team=ml", "--name", "test"]).unwrap();
     let signature = format!("AWS4-HMAC-SHA256 Credential={key}/20261123/us-east-1/bedrock/aws4_request, Signature=0");
     let bearer = format!("Bearer {key}");
@@ -169,7 +169,7 @@ async fn a_key_works_where_each_sdk_sends_it_and_the_provider_gets_its_own_where
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_in_the_background_is_charged_once() {
-    let (world, seen) = world().await;
+    let (world, seen, _secret) = world().await;
     let key = world.keys(&["create", "--label", "team=ml", "--name", "asks"]).unwrap();
     let other = world.keys(&["create", "--label", "team=ops", "--name", "polls"]).unwrap();
     let post = || {
