@@ -190,6 +190,7 @@ keys! {
     OutputConfig = b"output_config",
     OutputFormat = b"output_format",
     OutputTextCamel = b"outputText",
+    OutputTokenCount = b"output_token_count",
     OutputTokenCountCamel = b"outputTokenCount",
     OutputTokenDetails = b"output_token_details",
     OutputTokens = b"output_tokens",

@@ -23,10 +23,17 @@ pub(super) fn said(path: &[Key]) -> Said {
         [Key::Status] => Said::Word(Word::Status),
         [Key::Error] => Said::Error,
         [Key::Other, Key::PredictTime] => Said::Figure(Figure::Seconds),
+        [Key::Other, Key::InputTokenCount] => Said::Figure(Figure::Input),
+        [Key::Other, Key::OutputTokenCount] => Said::Figure(Figure::Output),
         _ => Said::Nothing,
     }
 }
 
+/// Language models of Replicate's own are charged by tokens, and tell them; the seconds then cost nothing.
 fn reading(figures: &Figures) -> Reading {
-    Reading::inclusive(figures, 0, [0, 0], 0)
+    let mut figures = *figures;
+    if figures.get(Figure::Output).is_some() {
+        figures.clear(Figure::Seconds);
+    }
+    Reading::inclusive(&figures, figures.count(Figure::Input), [0, 0], figures.count(Figure::Output))
 }

@@ -31,10 +31,12 @@ pub fn caps_output(api: Api, model: &str) -> bool {
 
 /// Names of the field that caps the output, from the top of the body.
 ///
-/// With OpenAI's chat it is `max_completion_tokens`; with Mistral's models `max_tokens`, its name in their reference.
+/// OpenAI's own chat models want `max_completion_tokens`, and some refuse the older `max_tokens`, which is the one name that
+/// all other makers' know. A name that tells no maker, such as an Azure deployment's, is taken for OpenAI's: <https://platform.openai.com/docs/api-reference/chat/create>,
+/// <https://api-docs.deepseek.com/api/create-chat-completion>, <https://docs.mistral.ai/api> (read 2026-11-24).
 fn cap_name(api: Api, model: &str) -> Option<&'static [Key]> {
     Some(match api {
-        Api::OpenAiChat if estimate::family(model) != Family::Mistral => &[Key::MaxCompletionTokens],
+        Api::OpenAiChat if !is_anothers(model) => &[Key::MaxCompletionTokens],
         Api::OpenAiChat | Api::AnthropicMessages | Api::OpenAiCompletions | Api::CohereChat => &[Key::MaxTokens],
         Api::OpenAiResponses => &[Key::MaxOutputTokens],
         Api::GeminiGenerate => &[Key::GenerationConfig, Key::MaxOutputTokensCamel],
@@ -51,6 +53,17 @@ fn cap_name(api: Api, model: &str) -> Option<&'static [Key]> {
         Api::AlephAlphaComplete => &[Key::MaximumTokens],
         _ => return None,
     })
+}
+
+/// Whether a model is of another maker than OpenAI, as far as its name tells.
+fn is_anothers(model: &str) -> bool {
+    const MAKERS: [&str; 14] = [
+        "command", "doubao", "ernie", "glm", "grok", "hunyuan", "jamba", "kimi", "minimax", "moonshot", "nova",
+        "palmyra", "phi-", "sonar",
+    ];
+    let name = model.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    !matches!(estimate::family(&name), Family::O200k | Family::Cl100k)
+        || MAKERS.iter().any(|maker| name.starts_with(maker))
 }
 
 /// The body with `edits`, in one copy; all else byte for byte as it was. `model` is the one that was asked for.

@@ -350,3 +350,53 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_cap_goes_by_the_name_that_the_maker_knows() {
+    let cases = [
+        ("gpt-5-mini", "max_completion_tokens"),
+        ("openai/gpt-oss-120b", "max_completion_tokens"),
+        ("my-deployment", "max_completion_tokens"),
+        ("mistral-large-latest", "max_tokens"),
+        ("deepseek-chat", "max_tokens"),
+        ("moonshotai/Kimi-K2", "max_tokens"),
+        ("meta-llama/Llama-3.3-70B", "max_tokens"),
+        ("sonar-pro", "max_tokens"),
+    ];
+    for (model, name) in cases {
+        let body = format!(r#"{{"model":"{model}"}}"#);
+        let facts = openai(&body).unwrap();
+        let edits = Edits { max_tokens: Some(7), ..Edits::default() };
+        let sent = rewrite(Api::OpenAiChat, model, body.as_bytes(), &facts.spans, &edits);
+        assert_eq!(serde_json::from_slice::<Value>(&sent).unwrap(), json!({"model": model, name: 7}), "{model}");
+    }
+    // Where the cap lies in an object, there or not.
+    for (body, want) in [
+        (r#"{"contents":[]}"#, json!({"contents": [], "generationConfig": {"maxOutputTokens": 7}})),
+        (
+            r#"{"generationConfig":{},"contents":[]}"#,
+            json!({"contents": [], "generationConfig": {"maxOutputTokens": 7}}),
+        ),
+        (
+            r#"{"generation_config":{"temperature":1},"contents":[]}"#,
+            json!({"contents": [], "generation_config": {"maxOutputTokens": 7, "temperature": 1}}),
+        ),
+        (
+            r#"{"generationConfig":{"maxOutputTokens":99},"contents":[]}"#,
+            json!({"contents": [], "generationConfig": {"maxOutputTokens": 7}}),
+        ),
+    ] {
+        let target = crate::wire::recognise::Target {
+            api: Api::GeminiGenerate,
+            model: Some("gemini-2.5-flash".into()),
+            stream: Some(false),
+            poll: false,
+        };
+        let mut scanner = RequestScanner::of(&target, "application/json");
+        scanner.push(body.as_bytes());
+        let facts = scanner.finish().unwrap();
+        let edits = Edits { max_tokens: Some(7), ..Edits::default() };
+        let sent = rewrite(Api::GeminiGenerate, &facts.model, body.as_bytes(), &facts.spans, &edits);
+        assert_eq!(serde_json::from_slice::<Value>(&sent).unwrap(), want, "{body}");
+    }
+}
