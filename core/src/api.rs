@@ -60,6 +60,12 @@ apis! {
 }
 
 impl Api {
+    /// Whether it is of many requests at once.
+    #[must_use]
+    pub fn is_batch(self) -> bool {
+        matches!(self, Self::OpenAiBatch | Self::AnthropicBatch)
+    }
+
     /// The wire format of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

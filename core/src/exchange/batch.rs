@@ -31,9 +31,8 @@ impl Exchange {
     ) -> Option<(&'p ProviderConfig, Api)> {
         let name = pending::find(host.store, Shelf::Batches, &batch.id, host.now_ms)?.provider;
         let provider = policy.config.providers.iter().find(|provider| provider.name == name)?;
-        let of_family = |api: &&Api| request.of.iter().any(|family| api.name().starts_with(family));
-        let api = provider.apis.iter().find(of_family).filter(|_| provider.free.contains(&request.what))?;
-        Some((provider, *api))
+        let api = request.of.iter().find_map(|family| provider.api_of(family));
+        api.filter(|_| provider.free.contains(&request.what)).map(|api| (provider, api))
     }
 
     /// Takes in the whole answer to a request about a batch. Whether it is charged: then it goes on as the payer's.
