@@ -33,8 +33,7 @@ impl Shelf {
         }
     }
 
-    /// How long it is waited for. A batch takes a day at most, its results are kept for thirty days by some:
-    /// <https://docs.anthropic.com/en/docs/build-with-claude/batch-processing> (read 2026-11-24).
+    /// How long it is waited for. A batch takes a day or more, and its results are often fetched much later.
     fn life_ms(self) -> u64 {
         match self {
             Self::Answers => 86_400_000,
