@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 /// Bytes of a body that the engine gets at a time, as from a network.
 const PIECE: usize = 64 << 10;
-/// Responses in the background that are waited for.
+/// Responses in the background that are waited for, and results of batches that are known.
 const PENDING_MAX: usize = 100_000;
 
 /// What to meter.
@@ -149,7 +149,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let prices = Prices::load(args.policies.as_deref())?;
     let stdin = [PathBuf::from("-")];
     let files: &[PathBuf] = if args.files.is_empty() { &stdin } else { &args.files };
-    let mut meter = Meter { prices, pending: HashSet::new(), summary: Summary::default() };
+    let mut meter = Meter { prices, pending: HashSet::new(), results: HashSet::new(), summary: Summary::default() };
     let mut rows = Vec::new();
     let mut out = std::io::BufWriter::with_capacity(256 << 10, std::io::stdout().lock());
     let progress = progress(files, args.quiet);
@@ -219,6 +219,8 @@ struct Meter {
     prices: Prices,
     /// Responses that run in the background, and whose usage a later line may bring.
     pending: HashSet<String>,
+    /// Results of batches that were charged.
+    results: HashSet<String>,
     summary: Summary,
 }
 
@@ -248,8 +250,19 @@ impl Meter {
         Ok(self.answer(line.id, provider, providers::of_host(host), line.at.unwrap_or_else(crate::now_ms), metered))
     }
 
-    /// A response that ran in the background is charged once, by the first line that brings its usage.
+    /// A response that ran in the background is charged once, by the first line that brings its usage; a batch's results by
+    /// the first that downloads them whole.
     fn once(&mut self, metered: &mut Metered) {
+        if let Some(id) = &metered.results {
+            // A log may begin after the batch: its results are all there is of what it cost.
+            let again = metered.metered && self.results.contains(id);
+            if again {
+                (metered.metered, metered.usage) = (false, None);
+            } else if metered.metered && self.results.len() < PENDING_MAX {
+                self.results.insert(id.clone());
+            }
+            return;
+        }
         let id = &metered.answer.id;
         if metered.pending && !id.is_empty() && self.pending.len() < PENDING_MAX {
             self.pending.insert(id.clone());

@@ -140,3 +140,32 @@ fn a_table_is_for_people() {
         "{text}"
     );
 }
+
+#[test]
+fn results_of_a_batch_are_metered_once_at_the_price_of_a_batch() {
+    let body = json!({"model": "gpt-4o-mini-2024-07-18", "choices": [{"finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 1_000, "completion_tokens": 500, "total_tokens": 1_500}});
+    let results = json!({"custom_id": "a", "response": {"status_code": 200, "body": body}, "error": null});
+    let failed = json!({"custom_id": "b", "response": null, "error": {"code": "batch_expired"}});
+    let download = |id: &str, status: u16| {
+        line(json!({"method": "GET", "url": format!("https://api.openai.com/v1/files/{id}/content"),
+            "request_body": null, "status": status, "response_headers": {"content-type": "application/octet-stream"},
+            "response_body": format!("{results}\n{failed}\n{results}\n")}))
+    };
+    let started =
+        line(json!({"url": "https://api.openai.com/v1/batches", "request_body": "{\"input_file_id\":\"file-in\"}",
+        "response_body": "{\"id\":\"batch_1\",\"status\":\"validating\",\"output_file_id\":null}"}));
+    let other =
+        line(json!({"method": "GET", "url": "https://api.openai.com/v1/files/file-in/content", "request_body": null,
+        "response_body": "{\"custom_id\":\"a\",\"method\":\"POST\",\"body\":{\"model\":\"gpt-4o-mini\"}}"}));
+    let input = [started, download("f1", 206), download("f1", 200), download("f1", 200), download("f2", 200), other];
+    let output = meter(&["--quiet"], &input.concat());
+    let answers = answers(&output);
+    let metered: Vec<bool> = answers.iter().map(|answer| answer["metered"] == true).collect();
+    assert_eq!(metered, [false, false, true, false, true, false], "{answers:#?}");
+    let first = &answers[2];
+    assert_eq!((&first["api"], &first["terms"]), (&json!("openai.batch"), &json!({"service_tier": "batch"})));
+    assert_eq!(first["usage"], json!({"input": 2_000, "output": 1_000}));
+    // Half of 0.15 and 0.60 USD per 10⁶.
+    assert_eq!(first["cost_nano_usd"], 450_000, "{first}");
+}

@@ -27,6 +27,7 @@ macro_rules! apis {
 
 apis! {
     AlephAlphaComplete = "alephalpha.complete": "Aleph Alpha: `POST /complete`.",
+    AnthropicBatch = "anthropic.batch": "`GET …/messages/batches/{id}/results`: what many messages used, line by line.",
     AnthropicComplete = "anthropic.complete": "`POST …/v1/complete`, before messages.",
     AnthropicMessages = "anthropic.messages": "`POST …/messages`; on Vertex `:rawPredict` and `:streamRawPredict`.",
     BedrockConverse = "bedrock.converse": "`POST /model/{id}/converse` and `…/converse-stream`.",
@@ -42,6 +43,7 @@ apis! {
     OllamaChat = "ollama.chat": "`POST /api/chat`.",
     OllamaEmbed = "ollama.embed": "`POST /api/embed` and `/api/embeddings`.",
     OllamaGenerate = "ollama.generate": "`POST /api/generate`.",
+    OpenAiBatch = "openai.batch": "`GET …/files/{id}/content` of a batch: what many requests used, line by line.",
     OpenAiChat = "openai.chat": "`POST …/chat/completions`, and Mistral's `…/fim/completions`.",
     OpenAiCompletions = "openai.completions": "`POST …/completions`, before chat.",
     OpenAiEmbeddings = "openai.embeddings": "`POST …/embeddings`.",
@@ -58,6 +60,12 @@ apis! {
 }
 
 impl Api {
+    /// Whether it is of many requests at once.
+    #[must_use]
+    pub fn is_batch(self) -> bool {
+        matches!(self, Self::OpenAiBatch | Self::AnthropicBatch)
+    }
+
     /// The wire format of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

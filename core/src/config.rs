@@ -73,6 +73,15 @@ pub struct ProviderConfig {
     pub free: Vec<Free>,
 }
 
+impl ProviderConfig {
+    /// The first wire format of a family that the provider serves; one of batches only if there is no other.
+    #[must_use]
+    pub fn api_of(&self, family: &str) -> Option<Api> {
+        let of_family = || self.apis.iter().copied().filter(|api| api.name().starts_with(family));
+        of_family().find(|api| !api.is_batch()).or_else(|| of_family().next())
+    }
+}
+
 /// The request header that chooses the route. The filter sets it; a caller's own is removed.
 pub const ROUTE_HEADER: &str = "x-purser-route";
 

@@ -2,8 +2,8 @@
 //!
 //! Such a request is let through where the policy says so, under the provider's credential, and counted; it is neither
 //! held to a budget nor recorded. Some of it is not harmless under a credential that many share (whoever may list files
-//! may delete them), and some costs money that is not metered here (a batch, a training): a policy names what it lets
-//! through.
+//! may delete them), and some costs money that is not metered here (a training) or not before its results are read (a
+//! batch, see [`crate::wire::batch`]): a policy names what it lets through.
 
 use crate::wire::path;
 use crate::wire::recognise::{Recognised, recognise};
@@ -24,7 +24,7 @@ pub enum Free {
     Read,
     /// Makes, changes and deletes it. Runs of assistants and trainings are among it: their cost is not metered.
     Manage,
-    /// Starts and stops batches. Their cost is not metered.
+    /// Starts and stops batches. They are charged as their results are downloaded, by `read`; before, nothing is held.
     Batch,
 }
 

@@ -7,7 +7,8 @@ use crate::api::Api;
 use crate::estimate;
 use crate::record::Problem;
 use crate::usage::{Kind, Quality, Term, Units, Usage};
-use crate::wire::recognise::{Recognised, recognise};
+use crate::wire::batch::{self, Step};
+use crate::wire::recognise::{Recognised, Target, recognise};
 use crate::wire::request::{RequestFacts, RequestScanner};
 use crate::wire::response::{Head, ResponseFacts, ResponseMeter};
 
@@ -56,8 +57,10 @@ fn asked_for(api: Api, request: &RequestFacts) -> Option<Usage> {
 fn counted(api: Api, prompt_estimate: u64, answer: &ResponseFacts, whole: bool) -> Option<Usage> {
     let by_text = !matches!(
         api,
-        Api::CohereRerank
+        Api::AnthropicBatch
+            | Api::CohereRerank
             | Api::MistralOcr
+            | Api::OpenAiBatch
             | Api::OpenAiImages
             | Api::OpenAiSpeech
             | Api::OpenAiTranscription
@@ -115,6 +118,15 @@ pub fn charged(
     Charged::For(usage(api, request, prompt, answer, whole).map(Box::new))
 }
 
+/// Whether a download is of a batch's results, whole, so that it is to be charged unless an earlier one was. `known`: it
+/// is of results, even if nothing in it can be read.
+#[must_use]
+pub fn has_results(status: u16, answer: &ResponseFacts, known: bool) -> bool {
+    let tells = answer.usage.is_some() || answer.problems.contains(&Problem::UsageMissing);
+    // 206 is of a part.
+    status == 200 && answer.finished && (tells || (known && !answer.problems.is_empty()))
+}
+
 /// Whether streams of this API report nothing, so that their text is counted as exactly as can be.
 #[must_use]
 pub fn reports_nothing(api: Api) -> bool {
@@ -157,6 +169,8 @@ pub struct Metered {
     pub answer: ResponseFacts,
     /// It reads the answer of an earlier request, which has the same id.
     pub poll: bool,
+    /// It is a download of a batch's results, which are known by this id.
+    pub results: Option<String>,
     /// Its usage comes later.
     pub pending: bool,
     /// What could not be read.
@@ -166,13 +180,18 @@ pub struct Metered {
 impl Recorded<'_> {
     /// Meters the exchange, reading both bodies in pieces of at most `piece` bytes. How they are cut never matters.
     ///
-    /// A poll is metered as if nobody had charged what it repeats: whoever knows better must.
+    /// A poll, and a download of a batch's results, is metered as if nobody had charged what it repeats: whoever knows
+    /// better must.
     #[must_use]
     pub fn meter(&self, piece: usize) -> Metered {
+        let results = batch::request(self.method, self.path).filter(|batch| batch.step == Step::Results);
         let target = match recognise(self.method, self.path) {
             Recognised::Exchange(target) => Some(target),
             Recognised::Unknown => None,
-            Recognised::Free(_) => return Metered::default(),
+            Recognised::Free(_) if results.is_none() => return Metered::default(),
+            Recognised::Free(_) => {
+                results.as_ref().map(|batch| Target { api: batch.api, model: None, stream: None, poll: true })
+            }
         };
         let content_type = (self.request_header)("content-type").unwrap_or_default();
         let request = self.request.map(|body| {
@@ -196,6 +215,9 @@ impl Recorded<'_> {
             content_encoding: header("content-encoding").unwrap_or_default(),
         };
         let mut meter = ResponseMeter::new(api, head, false);
+        if results.is_some() {
+            meter = meter.lines();
+        }
         if api.is_some_and(reports_nothing) && facts.as_ref().is_some_and(|facts| facts.stream) {
             meter = meter.counting(0);
         }
@@ -223,7 +245,9 @@ impl Recorded<'_> {
         };
         // Where only the shape tells, it must tell of use.
         let known = target.is_some() || (self.method == "POST" && answer.usage.is_some());
-        let metered = known && charged != Charged::Nothing;
+        let of_batch = api == Some(Api::AnthropicBatch);
+        let is_charged = results.is_none() || has_results(self.status, &answer, of_batch);
+        let metered = known && charged != Charged::Nothing && is_charged;
         let pending = metered && charged == Charged::Later;
         let usage = match charged {
             Charged::For(usage) if metered => usage.map(|usage| *usage),
@@ -240,6 +264,7 @@ impl Recorded<'_> {
                 || target.as_ref().and_then(|target| target.stream).unwrap_or(false),
             usage,
             poll: target.is_some_and(|target| target.poll),
+            results: results.map(|batch| batch.id),
             pending,
             problems,
             answer,

@@ -52,7 +52,7 @@ enum Shape {
 impl Shape {
     fn of(api: Api) -> Self {
         match api {
-            Api::AnthropicMessages | Api::AnthropicComplete => Self::Anthropic,
+            Api::AnthropicBatch | Api::AnthropicMessages | Api::AnthropicComplete => Self::Anthropic,
             Api::GeminiGenerate | Api::GeminiEmbed | Api::GeminiInteractions | Api::VertexPredict => Self::Google,
             Api::BedrockConverse | Api::BedrockInvoke | Api::SageMakerInvoke => Self::Aws,
             Api::CohereChat | Api::CohereEmbed | Api::CohereRerank => Self::Plain,

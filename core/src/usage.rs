@@ -334,6 +334,10 @@ pub struct Pass {
     pub model: Option<String>,
     /// Disjoint counts.
     pub units: Units,
+    /// Where these are the counts of many requests, the prompt tokens of the longest: it says which tier of a price they
+    /// reach, which is the same for all of them. Absent: of one request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest: Option<u64>,
 }
 
 impl Usage {

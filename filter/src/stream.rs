@@ -283,8 +283,9 @@ impl HttpContext for Stream {
         self.vm.ended(self.context_id);
         let Some(exchange) = self.held.exchange.borrow_mut().take() else { return };
         let end = self.end();
+        let what = exchange.passes_as();
         let Some(finished) = self.vm.with_host(|host| exchange.finish(host, end)) else {
-            self.vm.passed("poll");
+            self.vm.passed(what);
             return;
         };
         if let Some(line) = self.vm.finished(finished) {

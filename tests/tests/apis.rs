@@ -24,6 +24,7 @@ async fn answer(State(seen): State<Seen>, request: Request) -> Json<Value> {
         seen.iter().filter(|(line, _)| line.starts_with("GET /v1/responses/resp_1")).count()
     };
     let usage = json!({"input_tokens": 1_000, "output_tokens": 2_000, "total_tokens": 3_000});
+    let usage_of_chat = json!({"prompt_tokens": 1_000, "completion_tokens": 2_000, "total_tokens": 3_000});
     let response = |status: &str, usage: Value| {
         json!({"id": "resp_1", "object": "response", "background": true, "status": status, "model": "gpt-5-mini",
             "output": [], "usage": usage})
@@ -33,7 +34,16 @@ async fn answer(State(seen): State<Seen>, request: Request) -> Json<Value> {
             1 => response("in_progress", Value::Null),
             _ => response("completed", usage),
         },
+        "GET" if path.starts_with("/v1/batches/") => {
+            json!({"id": "batch_1", "object": "batch", "status": "completed", "output_file_id": "file-1"})
+        }
+        "GET" if path.ends_with("/content") => {
+            // Without the end of a line it is one value as well as one line.
+            let body = json!({"model": "gpt-5-mini", "choices": [], "usage": usage_of_chat});
+            json!({"custom_id": "a", "response": {"status_code": 200, "body": body}, "error": null})
+        }
         "GET" => json!({"object": "list", "data": []}),
+        _ if path == "/v1/batches" => json!({"id": "batch_1", "object": "batch", "status": "validating"}),
         _ if path.starts_with("/v1/responses") => response("queued", Value::Null),
         _ if path.contains("/converse") => json!({"output": {"message": {"role": "assistant", "content": []}},
             "stopReason": "end_turn", "usage": {"inputTokens": 10, "outputTokens": 20, "totalTokens": 30}}),
@@ -65,6 +75,11 @@ spec: { match: [house], provider: azure, upstreamModel: "gpt 5" }
 
 /// The world, what comes to its provider, and the file with that one's key.
 async fn world() -> (World, Seen, tempfile::TempPath) {
+    world_letting("models, countTokens, moderation").await
+}
+
+/// The same, where such paths are let through.
+async fn world_letting(free: &str) -> (World, Seen, tempfile::TempPath) {
     let seen = Seen::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -75,7 +90,7 @@ async fn world() -> (World, Seen, tempfile::TempPath) {
     let document = |(name, apis): &(&str, &str)| {
         format!(
             "apiVersion: purser.dev/v1alpha1\nkind: Provider\nmetadata: {{ name: {name} }}\nspec:\n  \
-             endpoint: http://127.0.0.1:{port}\n  apis: [{apis}]\n  credential: {{ file: {} }}\n",
+             endpoint: http://127.0.0.1:{port}\n  apis: [{apis}]\n  freePaths: [{free}]\n  credential: {{ file: {} }}\n",
             secret.display()
         )
     };
@@ -206,6 +221,40 @@ async fn an_answer_in_the_background_is_charged_once() {
     });
     budgets.await.unwrap();
     assert_eq!(seen.lock().unwrap().iter().filter(|(line, _)| line.contains("/v1/responses/resp_1")).count(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_charged_once_to_whoever_started_it() {
+    let (world, _, _secret) = world_letting("models, read, batch").await;
+    let key = world.keys(&["create", "--label", "team=ml", "--name", "starts"]).unwrap();
+    let other = world.keys(&["create", "--label", "team=ops", "--name", "reads"]).unwrap();
+    until("the keys are known", || async {
+        let models =
+            world.client.get(format!("{}/v1/models", world.gateway())).bearer_auth(&other).send().await.ok()?;
+        models.status().is_success().then_some(())
+    })
+    .await
+    .unwrap();
+    let body = json!({"input_file_id": "file-0", "endpoint": "/v1/chat/completions", "completion_window": "24h"});
+    let started = world.post("/v1/batches", &body).bearer_auth(&key).send().await.unwrap();
+    assert_eq!(started.json::<Value>().await.unwrap()["id"], "batch_1", "{}", world.logs());
+    for path in ["/v1/batches/batch_1", "/v1/files/file-1/content", "/v1/files/file-1/content"] {
+        let read = world.client.get(format!("{}{path}", world.gateway())).bearer_auth(&other).send().await.unwrap();
+        assert_eq!(read.status(), 200, "{path}\n{}", world.logs());
+        read.bytes().await.unwrap();
+    }
+    let rows = until("its record", || async {
+        let mut rows = world.records(1).await.ok()?;
+        // Not those that were refused before the keys were known.
+        rows.retain(|row| row["status"] == 200);
+        (!rows.is_empty()).then_some(rows)
+    });
+    let rows = rows.await.unwrap();
+    let [row] = &rows[..] else { panic!("{rows:#?}") };
+    // Half of 0.25 and 2.00 USD per 10⁶ tokens.
+    let cost = (1_000 * 250 + 2_000 * 2_000) / 2;
+    assert_eq!((&row["nano_usd"], &row["labels"]["team"]), (&json!(cost), &json!("ml")), "{row:#?}");
+    assert_eq!((&row["api"], &row["cost_status"]), (&json!("openai.batch"), &json!("priced")));
 }
 
 /// A session of frames: what is sent comes back.

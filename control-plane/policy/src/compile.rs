@@ -354,7 +354,7 @@ fn credential_header(it: &Placed<spec::Provider>) -> &'static str {
         // Those that are known and not above.
         name if providers::is_known(name) => BEARER,
         _ => match first {
-            Some(Api::AnthropicMessages | Api::AnthropicComplete) => "x-api-key",
+            Some(Api::AnthropicBatch | Api::AnthropicMessages | Api::AnthropicComplete) => "x-api-key",
             Some(Api::GeminiGenerate | Api::GeminiEmbed | Api::GeminiInteractions) => "x-goog-api-key",
             _ => BEARER,
         },

@@ -99,6 +99,19 @@ mod tests {
         }
     }
 
+    /// Requests of a batch are summed between these edges: at another one they would not be priced one by one.
+    #[test]
+    fn the_sums_of_a_batch_know_every_edge() {
+        let book = shipped_book().unwrap();
+        let rates = book.entries().iter().flat_map(|entry| &entry.rates);
+        let edges: std::collections::BTreeSet<u64> = rates
+            .flat_map(|rates| rates.variants.iter().flat_map(|variant| &variant.tiers).chain(&rates.tiers))
+            .map(|tier| tier.above)
+            .collect();
+        let unknown: Vec<_> = edges.iter().filter(|edge| !purser_core::wire::batch::EDGES.contains(edge)).collect();
+        assert!(!edges.is_empty() && unknown.is_empty(), "{unknown:?}");
+    }
+
     /// Edges and terms that are known, through the book as it is shipped.
     #[test]
     fn shipped_prices_of_some_days() {

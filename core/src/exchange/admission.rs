@@ -91,6 +91,12 @@ impl Exchange {
         if let Some(pending) = self.poll.take() {
             return self.poll(host, pending);
         }
+        if self.batch.is_some() && matches!(self.phase, Phase::Reading) {
+            self.phase = Phase::Forwarded;
+            let path = self.changed_path();
+            let route = self.provider().to_owned();
+            return Verdict::Forward(Forward { route, path, edits: None, low: Vec::new() });
+        }
         let Some(mut scanner) = self.scanner.take() else { return self.unexpected(host) };
         match scanner.finish() {
             Err(error) => Verdict::Refuse(self.refuse_body(host, &error)),
@@ -263,7 +269,7 @@ impl Exchange {
     }
 
     /// Notes the budgets that count this request. Returns a hard budget that is closed because no period is known.
-    fn open_accounts<'p>(
+    pub(super) fn open_accounts<'p>(
         &mut self,
         host: Host<'_>,
         policy: &'p Policy,

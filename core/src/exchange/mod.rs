@@ -12,10 +12,13 @@
 //! - A request is held until it was read whole: only then is it known what it asks for and what it may cost.
 //! - What costs nothing passes ([`Begun::Pass`]) with its caller known and its credentials taken out, and is no exchange.
 //! - An answer that the provider still works on is charged with the first poll that has its usage, once.
+//! - What is about a batch passes like what costs nothing, and is watched: the first whole download of its results is
+//!   charged, to whoever started it.
 //! - What is held of budgets is settled in `finish`, whatever happened; `finish` comes exactly once.
 //! - The answer goes out whatever the meter makes of it. What cannot be read is unmetered, not free.
 
 mod admission;
+mod batch;
 mod pending;
 mod settlement;
 
@@ -30,12 +33,13 @@ use crate::providers;
 use crate::record::{Denied, Estimate, Problem, Reason, Record};
 use crate::refusal::{Cause, Refusal};
 use crate::store::Store;
+use crate::wire::batch::{self as batches, Step};
 use crate::wire::path;
 use crate::wire::recognise::{Recognised, Target, recognise};
 use crate::wire::request::{RequestError, RequestFacts, RequestScanner};
 use crate::wire::response::{Head, Passed, ResponseMeter};
 use crate::wire::rewrite::{self, Edits};
-use pending::Pending;
+use pending::{Pending, Shelf};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -156,6 +160,8 @@ pub struct Exchange {
     path_changed: bool,
     /// The answer that is asked for again, whose usage nobody has charged yet.
     poll: Option<Pending>,
+    /// What it does with a batch, and in the words of [`free::Free::name`].
+    batch: Option<(batches::Request, &'static str)>,
     phase: Phase,
     started_ms: u64,
     first_byte_ms: Option<u64>,
@@ -207,7 +213,7 @@ impl Exchange {
             }
             _ => return Self::free(host, &policy, headers),
         };
-        let poll = target.poll.then(|| pending::find(host.store, last_step(asked), host.now_ms));
+        let poll = target.poll.then(|| pending::find(host.store, Shelf::Answers, last_step(asked), host.now_ms));
         if poll == Some(None) {
             // Charged already, or never to be.
             let route = policy.route(target.api, "", path::provider_of(asked), host.now_ms)?;
@@ -233,7 +239,10 @@ impl Exchange {
     fn free(host: Host<'_>, policy: &Rc<Policy>, headers: &[(String, String)]) -> Option<Begun> {
         let header = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let request = free::request(header(":method")?, header(":path")?, header("anthropic-version").is_some())?;
-        let (provider, api) = policy.free(request)?;
+        let batch = batches::request(header(":method")?, header(":path")?)
+            .filter(|batch| request.of.iter().any(|family| batch.api.name().starts_with(family)));
+        let known = batch.as_ref().and_then(|batch| Self::provider_of_batch(host, policy, batch, request));
+        let (provider, api) = known.or_else(|| policy.free(request))?;
         let target = Target { api, model: None, stream: None, poll: false };
         let (mut exchange, refused) = Self::new(host, Rc::clone(policy), target, headers);
         exchange.route = policy.place_of(&provider.name);
@@ -242,7 +251,14 @@ impl Exchange {
         }
         let subject = Subject { labels: &exchange.identity.labels, provider: &provider.name, model: "", api };
         Some(match policy.free_denied_by(subject) {
-            None => Begun::Pass(exchange.pass(request.what.name(), &provider.name)),
+            None => match batch {
+                None => Begun::Pass(exchange.pass(request.what.name(), &provider.name)),
+                Some(batch) => {
+                    exchange.api = batch.api;
+                    exchange.batch = Some((batch, request.what.name()));
+                    Begun::Read(exchange)
+                }
+            },
             Some(rule) => {
                 let (by, message) = (
                     format!("AccessPolicy/{}", rule.name),
@@ -282,6 +298,7 @@ impl Exchange {
             path,
             path_changed,
             poll: None,
+            batch: None,
             phase: Phase::Reading,
             started_ms: host.now_ms,
             first_byte_ms: None,
@@ -343,6 +360,12 @@ impl Exchange {
         self.scanner.is_some() && self.api != Api::OpenAiRealtime
     }
 
+    /// What it does if it leaves no record: `poll`, or in the words of [`free::Free::name`].
+    #[must_use]
+    pub fn passes_as(&self) -> &'static str {
+        self.batch.as_ref().map_or("poll", |(_, what)| what)
+    }
+
     /// Its number, once it was admitted or refused.
     #[must_use]
     pub fn seq(&self) -> Option<u64> {
@@ -368,6 +391,8 @@ impl Exchange {
         self.status = head.status;
         let strip = self.rewrites_response();
         let meter = ResponseMeter::new(Some(self.api), head, strip);
+        let is_results = self.batch.as_ref().is_some_and(|(batch, _)| batch.step == Step::Results);
+        let meter = if is_results { meter.lines() } else { meter };
         // What will not be told is counted.
         let meter = if self.streams_without_usage() { meter.counting(self.seed()) } else { meter };
         self.meter = Some(Box::new(meter));

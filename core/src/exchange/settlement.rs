@@ -1,6 +1,6 @@
 //! The end of an exchange: usage, cost, what the budgets and limits are charged, and the record.
 
-use super::pending::{self, Pending};
+use super::pending::{self, Pending, Shelf};
 use super::{End, Exchange, Finished, Host, Phase};
 use crate::api::Api;
 use crate::budget::lease;
@@ -14,8 +14,8 @@ use crate::wire::response::ResponseFacts;
 use std::rc::Rc;
 
 impl Exchange {
-    /// Settles and writes the record. Comes exactly once, after the last event. `None` for a poll that brought nothing to
-    /// charge.
+    /// Settles and writes the record. Comes exactly once, after the last event. `None` for what brought nothing to charge:
+    /// a poll, or a request about a batch.
     #[must_use]
     pub fn finish(mut self, host: Host<'_>, end: End) -> Option<Finished> {
         let answer = self.meter.take().map(|mut meter| meter.finish(end == End::Whole));
@@ -23,6 +23,14 @@ impl Exchange {
         if let Some(pending) = &poll {
             let answer = answer.as_ref().filter(|_| end == End::Whole)?;
             if !self.is_final(&pending.model, answer) || !pending::take(host.store, &pending.id) {
+                return None;
+            }
+        }
+        if self.is_forwarded()
+            && let Some((batch, _)) = self.batch.take()
+        {
+            let answer = answer.as_ref().filter(|_| end == End::Whole)?;
+            if !self.is_charged_for(host, &batch, answer) {
                 return None;
             }
         }
@@ -103,8 +111,9 @@ impl Exchange {
             key: self.identity.key.clone(),
             input: self.estimate.input,
             until_ms: 0,
+            charged: false,
         };
-        polled && pending::remember(host.store, pending, host.now_ms)
+        polled && pending::remember(host.store, Shelf::Answers, pending, host.now_ms)
     }
 
     /// Usage and cost of an exchange that was sent on. `polled`: the model that was asked for, when this is a poll.

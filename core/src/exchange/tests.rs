@@ -525,3 +525,95 @@ fn a_prompt_that_is_too_dear_either_way_is_refused() {
     };
     assert!(matches!(verdict, Verdict::Refuse(_)), "{verdict:?}");
 }
+
+/// A world where batches may be started and files read, and `m` costs half in a batch.
+fn with_batches() -> World {
+    let mut world = serving(json!({}), &[("p", &[Api::OpenAiChat, Api::AnthropicMessages])], json!([]));
+    let mut config = world.policy.config.clone();
+    config.prices = vec![
+        serde_json::from_value(json!({
+            "provider": "openai", "model": "m", "match": ["*"],
+            "rates": [{"from": "1970-01-01", "input": "1", "output": "10",
+                "tiers": [{"above": 200_000, "input": "2", "output": "20"}],
+                "variants": [{"when": {"service_tier": "batch"}, "multiplier": "0.5"}]}],
+        }))
+        .unwrap(),
+    ];
+    config.providers[0].free = free::Free::ALL.to_vec();
+    world.policy = Rc::new(Policy::compile(config).unwrap());
+    world.grant(500_000_000, false);
+    world
+}
+
+/// A request about a batch, up to the end of its answer.
+fn about_batch(world: &World, team: &str, (method, path): (&str, &str), body: &str, end: End) -> Option<Record> {
+    let headers = [(":method", method), (":path", path), ("x-purser-team", team)];
+    let Some(Begun::Read(mut exchange)) = begin_at(world, &headers) else { panic!("{path}") };
+    assert!(!exchange.reads_body());
+    assert_eq!(forwarded(exchange.decide(world.host())).route, "p");
+    exchange.response_head(Head { status: 200, content_type: "application/octet-stream", content_encoding: "" });
+    exchange.response_body(body.as_bytes(), end == End::Whole);
+    exchange.finish(world.host(), end).map(|finished| finished.record)
+}
+
+#[test]
+fn results_of_a_batch_are_charged_once_to_whoever_started_it_at_the_price_of_a_batch() {
+    let mut world = with_batches();
+    let started = r#"{"id":"batch_1","object":"batch","status":"validating","output_file_id":null}"#;
+    let done = r#"{
+      "id": "batch_1", "object": "batch", "status": "completed", "output_file_id": "file-out", "error_file_id": "file-err"
+    }"#;
+    let lines = |count: usize| {
+        let reply = reply(1_000, 10);
+        format!("{}\n", json!({"custom_id": "a", "response": {"status_code": 200, "body": reply}})).repeat(count)
+    };
+    let (look, results) = (("GET", "/v1/batches/batch_1"), ("GET", "/v1/files/file-out/content"));
+    assert_eq!(about_batch(&world, "ml", ("POST", "/v1/batches"), started, End::Whole), None);
+    world.now_ms += 86_400_000 * 2;
+    world.now_ms %= 1_000_000;
+    assert_eq!(about_batch(&world, "ops", look, started, End::Whole), None);
+    assert_eq!(about_batch(&world, "ops", look, done, End::Whole), None);
+    assert_eq!(about_batch(&world, "ops", results, &lines(5), End::Cut), None, "a broken download");
+    let record = about_batch(&world, "ops", results, &lines(300), End::Whole).unwrap();
+    // Half the price below the tier, though all prompts together are above it.
+    let cost = 300 * (1_000 * 500 + 10 * 5_000);
+    assert!(matches!(&record.cost, Cost::Priced { nano_usd, .. } if *nano_usd == cost), "{:?}", record.cost);
+    assert_eq!((record.api, record.labels["team"].value.as_str()), (Api::OpenAiBatch, "ml"));
+    assert_eq!((record.request_model.as_str(), record.outcome), ("m", Outcome::Complete));
+    assert_eq!(record.charges.first().map(|c| (c.budget.as_str(), c.nano_usd)), Some(("b/0/ml", cost)));
+    let lease = lease::read(&world.store, &world.instance());
+    assert_eq!((lease.reserved, lease.spent), (0, cost));
+    assert_eq!(about_batch(&world, "ml", look, done, End::Whole), None);
+    assert_eq!(about_batch(&world, "ml", results, &lines(300), End::Whole), None, "it was charged");
+    let failed = r#"{"custom_id":"f","response":{"status_code":400,"body":{"error":{}}},"error":null}"#;
+    assert_eq!(about_batch(&world, "ml", ("GET", "/v1/files/file-err/content"), failed, End::Whole), None);
+}
+
+#[test]
+fn messages_of_a_batch_are_its_starters_and_unknown_results_are_whoevers_downloads_them_first() {
+    let world = with_batches();
+    let line = r#"{"custom_id":"a","result":{"type":"succeeded","message":{"model":"m","stop_reason":"end_turn",
+        "usage":{"input_tokens":1000,"output_tokens":10,"service_tier":"batch"}}}}"#
+        .replace('\n', "");
+    let start = ("POST", "/v1/messages/batches");
+    let started = r#"{"id":"msgbatch_1","type":"message_batch","processing_status":"in_progress"}"#;
+    assert_eq!(about_batch(&world, "ml", start, started, End::Whole), None);
+    for (id, payer) in [("msgbatch_1", "ml"), ("msgbatch_unknown", "ops")] {
+        let path = format!("/v1/messages/batches/{id}/results");
+        let record = about_batch(&world, "ops", ("GET", &path), &line, End::Whole).unwrap();
+        assert_eq!((record.api, record.labels["team"].value.as_str()), (Api::AnthropicBatch, payer), "{id}");
+        assert!(matches!(&record.cost, Cost::Priced { nano_usd: 550_000, .. }), "{:?}", record.cost);
+        assert_eq!(about_batch(&world, "ops", ("GET", &path), &line, End::Whole), None, "{id}");
+    }
+    let other_file = about_batch(&world, "ops", ("GET", "/v1/files/file-1/content"), "%PDF-1.7\n...", End::Whole);
+    assert_eq!(other_file, None);
+}
+
+#[test]
+fn results_that_tell_nothing_are_unmetered_not_free() {
+    let world = with_batches();
+    let path = ("GET", "/v1/messages/batches/msgbatch_2/results");
+    let record = about_batch(&world, "ml", path, "garbage\nmore\n{}", End::Whole).unwrap();
+    assert_eq!((record.cost, record.usage), (Cost::Unmetered, None));
+    assert!(record.problems.contains(&Problem::EventUnreadable), "{:?}", record.problems);
+}

@@ -182,8 +182,7 @@ impl Policy {
         let placed = |provider: &ProviderConfig| request.place.is_some_and(|place| provider.catalog == place);
         let (provider, family) =
             families.clone().find(|(provider, _)| placed(provider)).or_else(|| families.clone().next())?;
-        let api = provider.apis.iter().find(|api| api.name().starts_with(family))?;
-        Some((provider, *api))
+        Some((provider, provider.api_of(family)?))
     }
 
     /// The route that was chosen before.

@@ -88,14 +88,14 @@ pub fn cost_of_passes<'p>(
 ) -> Result<Breakdown, PricingError> {
     let mut bill = Bill::default();
     if usage.passes.is_empty() {
-        bill.add(price, &usage.units, usage.reasoning, &usage.terms)?;
+        bill.add(price, &usage.units, None, usage.reasoning, &usage.terms)?;
     }
     for pass in &usage.passes {
         match &pass.model {
-            None => bill.add(price, &pass.units, usage.reasoning, &usage.terms)?,
+            None => bill.add(price, &pass.units, pass.longest, usage.reasoning, &usage.terms)?,
             Some(model) => {
                 let unknown = || PricingError::UnknownPass { entry: price.entry_name(), model: model.clone() };
-                bill.add(&find(model).ok_or_else(unknown)?, &pass.units, 0, &usage.terms)?;
+                bill.add(&find(model).ok_or_else(unknown)?, &pass.units, pass.longest, 0, &usage.terms)?;
             }
         }
     }
@@ -114,9 +114,16 @@ struct Bill {
 }
 
 impl Bill {
-    /// Adds what one model did.
-    fn add(&mut self, price: &Price<'_>, units: &Units, reasoning: u64, terms: &Terms) -> Result<(), PricingError> {
-        let on = OnTerms::new(price, units, terms);
+    /// Adds what one model did. `longest`: see [`crate::usage::Pass`].
+    fn add(
+        &mut self,
+        price: &Price<'_>,
+        units: &Units,
+        longest: Option<u64>,
+        reasoning: u64,
+        terms: &Terms,
+    ) -> Result<(), PricingError> {
+        let on = OnTerms::new(price, units, longest, terms);
         let (tokens, fees) = on.factors().ok_or_else(|| overflow(price))?;
         let before = (self.digits, self.scale);
         for (kind, count) in units.used() {
@@ -218,7 +225,7 @@ const FROM_THE_FIRST: [Kind; Kind::PROMPT.len()] = [
 ];
 
 impl<'a> OnTerms<'a> {
-    fn new(price: &Price<'a>, units: &'a Units, terms: &Terms) -> Self {
+    fn new(price: &Price<'a>, units: &'a Units, longest: Option<u64>, terms: &Terms) -> Self {
         let mut variants: Vec<&Variant> = Vec::new();
         for variant in &price.rates.variants {
             let subject = variant.when.subject();
@@ -227,7 +234,7 @@ impl<'a> OnTerms<'a> {
                 variants.push(variant);
             }
         }
-        let prompt = units.prompt();
+        let prompt = longest.unwrap_or_else(|| units.prompt());
         Self { price: *price, units, prompt, tier: price.rates.tier(prompt), variants }
     }
 
@@ -261,7 +268,7 @@ impl<'a> OnTerms<'a> {
             let rest = if rest > 0 { times(rest, self.rate(key)?) } else { 0 };
             return Some(apart.saturating_add(rest));
         }
-        if key.is_prompt() && self.price.rates.tiers.iter().any(|tier| tier.marginal) {
+        if key.is_prompt() && self.price.rates.tiers.iter().any(|tier| tier.marginal && tier.holds(self.prompt)) {
             return self.femto_by_part(kind, count);
         }
         Some(times(count, self.rate(key)?))
@@ -289,7 +296,8 @@ impl<'a> OnTerms<'a> {
         let first = before.map(|kind| self.units.get(kind)).fold(0, u64::saturating_add);
         let end = first.saturating_add(count);
         // From the top down: what lies above an edge is charged, the rest is left to the tier below.
-        let mut tiers: Vec<&Tier> = self.price.rates.tiers.iter().filter(|tier| tier.marginal).collect();
+        let mut tiers: Vec<&Tier> =
+            self.price.rates.tiers.iter().filter(|tier| tier.marginal && tier.holds(self.prompt)).collect();
         tiers.sort_by_key(|tier| std::cmp::Reverse(tier.above));
         let (mut sum, mut end) = (0_u128, end);
         for tier in tiers {

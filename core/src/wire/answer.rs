@@ -5,6 +5,7 @@
 //! - At the top may stand an array of answers: a stream by another name.
 
 use super::base64;
+use super::batch::Line;
 use super::dialect::{self, Dialect, Figure, Figures, Reading, Said, Split, Unit, Word};
 use super::json::{Key, Reader, Span, Visitor};
 use super::shape;
@@ -40,6 +41,10 @@ pub(super) struct Answer {
     pub(super) id: Vec<u8>,
     pub(super) status: Vec<u8>,
     pub(super) tier: Vec<u8>,
+    /// Of a batch: the files of its results, and of its failures.
+    pub(super) files: [Vec<u8>; 2],
+    /// Of a request of a batch: whether it was answered well.
+    ok: Option<bool>,
     terms: Terms,
     family: Family,
     features: Text,
@@ -95,6 +100,8 @@ impl Answer {
             id: Vec::new(),
             status: Vec::new(),
             tier: Vec::new(),
+            files: [Vec::new(), Vec::new()],
+            ok: None,
             terms: Terms::new(),
             family: Family::O200k,
             features: Text::default(),
@@ -190,13 +197,29 @@ impl Answer {
         Some(usage)
     }
 
+    /// What a line of a batch's results told; what follows is another request's.
+    pub(super) fn take_line(&mut self) -> Line {
+        let usage = self.report(true, true).usage;
+        let model = Some(String::from_utf8_lossy(&self.model).into_owned()).filter(|model| !model.is_empty());
+        (self.figures, self.any, self.reported_nano_usd) = (Figures::default(), false, None);
+        self.model.clear();
+        self.tier.clear();
+        self.terms.clear();
+        self.passes.clear();
+        Line { ok: self.ok.take(), model, usage }
+    }
+
     /// Passes, if they say more than the counts of all.
     fn passes(&self, dialect: &Dialect) -> Vec<Pass> {
         let all = (dialect.reading)(&self.figures).units;
         let passes: Vec<Pass> = self
             .passes
             .iter()
-            .map(|(model, figures)| Pass { model: model.clone(), units: (dialect.reading)(figures).units })
+            .map(|(model, figures)| Pass {
+                model: model.clone(),
+                units: (dialect.reading)(figures).units,
+                longest: None,
+            })
             .collect();
         let mut sum = Units::default();
         passes.iter().for_each(|pass| sum.add_all(&pass.units));
@@ -317,6 +340,9 @@ impl Answer {
                 self.term(Term::SearchContext);
                 self.figures.set(Figure::SearchRequests, 1);
             }
+            Word::Outcome => self.ok = Some(self.word == b"succeeded"),
+            Word::OutputFile => self.files[0].clone_from(&self.word),
+            Word::ErrorFile => self.files[1].clone_from(&self.word),
             Word::Size => self.term(Term::Size),
             Word::Quality => self.term(Term::Quality),
             Word::Name => {
@@ -461,6 +487,7 @@ impl Visitor for Answer {
             }
             Said::Part(_) => self.count = count(raw).unwrap_or(0),
             Said::Cost(unit) => self.cost(unit, raw),
+            Said::Code => self.ok = Some(raw.len() == 3 && raw.starts_with(b"2")),
             Said::Word(Word::Status) => self.finished |= raw == b"true",
             Said::Json => {
                 self.features.push(raw);

@@ -123,6 +123,8 @@ pub(super) enum Said {
     Cost(Unit),
     /// An error, if there is anything.
     Error,
+    /// The status that one request of a batch was answered with.
+    Code,
     /// Base64 of the maker's own answer.
     Inner,
 }
@@ -154,6 +156,12 @@ pub(super) enum Word {
     Quality,
     /// Name in a [`Split`], or type of an output.
     Name,
+    /// What came of one request of a batch.
+    Outcome,
+    /// The file of a batch's results.
+    OutputFile,
+    /// The file of those of its requests that failed.
+    ErrorFile,
 }
 
 /// A list of counts by modality or lifetime.
@@ -383,6 +391,7 @@ fn writes(figures: &Figures) -> [u64; 2] {
 pub(super) fn of(api: Api) -> &'static Dialect {
     match api {
         Api::AlephAlphaComplete => &super::aleph_alpha::DIALECT,
+        Api::AnthropicBatch => &super::anthropic_batch::DIALECT,
         Api::AnthropicComplete => &super::anthropic_complete::DIALECT,
         Api::AnthropicMessages => &super::anthropic_messages::DIALECT,
         Api::BedrockConverse => &super::bedrock_converse::DIALECT,
@@ -394,6 +403,7 @@ pub(super) fn of(api: Api) -> &'static Dialect {
         Api::LlamaCppCompletion => &super::llama_cpp::DIALECT,
         Api::MistralOcr => &super::mistral_ocr::DIALECT,
         Api::OllamaChat | Api::OllamaGenerate | Api::OllamaEmbed => &super::ollama::DIALECT,
+        Api::OpenAiBatch => &super::openai_batch::DIALECT,
         Api::OpenAiChat => &super::openai_chat::DIALECT,
         Api::OpenAiCompletions => &super::openai_completions::DIALECT,
         Api::OpenAiEmbeddings => &super::openai_embeddings::DIALECT,

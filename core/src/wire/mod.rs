@@ -11,9 +11,11 @@
 
 mod aleph_alpha;
 mod answer;
+mod anthropic_batch;
 mod anthropic_complete;
 mod anthropic_messages;
 pub mod base64;
+pub mod batch;
 mod bedrock_converse;
 mod bedrock_invoke;
 mod cohere;
@@ -28,6 +30,7 @@ pub mod json;
 mod llama_cpp;
 mod mistral_ocr;
 mod ollama;
+mod openai_batch;
 mod openai_chat;
 mod openai_completions;
 mod openai_embeddings;

@@ -201,7 +201,7 @@ fn google(exact: &[&str], lower: &[&str]) -> Option<Recognised> {
 }
 
 /// Steps of a path without empty and dotted ones.
-fn steps(path: &str) -> Vec<&str> {
+pub(super) fn steps(path: &str) -> Vec<&str> {
     let mut steps = Vec::with_capacity(8);
     for step in path.split('/') {
         match step {

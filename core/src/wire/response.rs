@@ -11,6 +11,7 @@
 //! - The body of an error is not read: nothing was used.
 
 use super::answer::{Answer, Choices};
+use super::batch::{Line, Sums};
 use super::inflate::{Coding, Inflater};
 use super::json::Reader;
 use super::sse::{Decoder, Sink};
@@ -65,6 +66,8 @@ pub struct ResponseFacts {
     pub service_tier: String,
     /// The wire format, where the answer's shape told it.
     pub api: Option<Api>,
+    /// Of a batch: the ids of its files of results, of which there are at most two.
+    pub files: Vec<String>,
 }
 
 /// What an answer's head says.
@@ -109,6 +112,8 @@ enum Shape {
     Frames,
     /// Frames of a WebSocket.
     Socket,
+    /// Lines of a batch's results.
+    Lines,
 }
 
 impl ResponseMeter {
@@ -150,6 +155,13 @@ impl ResponseMeter {
     #[must_use]
     pub fn counting(mut self, seed: u64) -> Self {
         self.body.answer.count_text(seed);
+        self
+    }
+
+    /// Sums what the lines of a batch's results report, see [`super::batch`].
+    #[must_use]
+    pub fn lines(mut self) -> Self {
+        self.body.sums = Some(Box::default());
         self
     }
 
@@ -197,6 +209,7 @@ impl ResponseMeter {
             Shape::Json => self.body.values(text),
             Shape::Frames => self.frames.push(text, &mut self.body),
             Shape::Socket => self.socket.push(text, &mut self.body),
+            Shape::Lines => self.body.lines(text),
             Shape::Unread => {}
         }
         match self.strip.take() {
@@ -222,6 +235,7 @@ impl ResponseMeter {
         let first = chunk.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
         match first {
             None => Shape::Unknown,
+            Some(_) if self.body.sums.is_some() => Shape::Lines,
             Some(b'{' | b'[') => Shape::Json,
             // A field of an event: `data`, `event`, `id`, `retry`, or a comment.
             Some(b'd' | b'e' | b'i' | b'r' | b':') if !self.may_be_other || self.event_stream => Shape::Events,
@@ -265,6 +279,9 @@ impl ResponseMeter {
         if *shape == Shape::Socket {
             return session(body, socket.failed());
         }
+        if let Some(sums) = body.sums.take() {
+            return results(body, *sums, whole);
+        }
         match shape {
             // An event that was cut off is no problem of its own.
             Shape::Events if whole => decoder.finish(body),
@@ -275,7 +292,7 @@ impl ResponseMeter {
             Shape::Events => body.events > 0,
             Shape::Frames => body.events > 0 && frames.error().is_none() && (!whole || frames.is_complete()),
             Shape::Json => body.reader.is_complete(),
-            Shape::Socket | Shape::Unknown | Shape::Unread => false,
+            Shape::Socket | Shape::Lines | Shape::Unknown | Shape::Unread => false,
         };
         let failed = body.reader.error().is_some() || frames.error().is_some();
         if *shape != Shape::Unread && !readable && (whole || failed) {
@@ -301,6 +318,7 @@ impl ResponseMeter {
             status: String::from_utf8_lossy(&answer.status).into_owned(),
             service_tier: String::from_utf8_lossy(&answer.tier).into_owned(),
             api: answer.api(),
+            files: files(answer),
         }
     }
 }
@@ -320,6 +338,8 @@ struct Body {
     head: [u8; 6],
     /// What the answers of a session used so far.
     session: Option<Usage>,
+    /// What the lines of a batch's results used so far.
+    sums: Option<Box<Sums>>,
 }
 
 impl Body {
@@ -333,6 +353,7 @@ impl Body {
             length: 0,
             head: [0; 6],
             session: None,
+            sums: None,
         }
     }
 
@@ -368,6 +389,31 @@ impl Body {
             self.events = self.events.saturating_add(1);
             self.answer.end_event();
         }
+    }
+
+    /// Lines of a batch's results.
+    fn lines(&mut self, piece: &[u8]) {
+        let mut lines = piece.split(|byte| *byte == b'\n').peekable();
+        while let Some(line) = lines.next() {
+            let line = if self.length == 0 { line.trim_ascii_start() } else { line };
+            if !line.is_empty() {
+                Sink::data(self, line);
+            }
+            if lines.peek().is_some() && self.length > 0 {
+                let line = self.end_line();
+                if let Some(sums) = &mut self.sums {
+                    sums.add(line);
+                }
+            }
+        }
+    }
+
+    /// What the line that ended told; `None` when it is not whole.
+    fn end_line(&mut self) -> Option<Line> {
+        let before = self.events;
+        self.end_event();
+        let line = self.answer.take_line();
+        (self.events > before).then_some(line)
     }
 
     /// Whether the event under way may be the one that only brings usage.
@@ -465,6 +511,32 @@ fn session(body: &mut Body, failed: bool) -> ResponseFacts {
         status: String::from_utf8_lossy(&answer.status).into_owned(),
         ..ResponseFacts::default()
     }
+}
+
+/// What there is to know of a batch's results. Without the end of its last line it is not all of them.
+fn results(body: &mut Body, mut sums: Sums, whole: bool) -> ResponseFacts {
+    let mut finished = whole;
+    if whole && body.length > 0 {
+        let line = body.end_line();
+        finished = line.is_some();
+        sums.add(line);
+    }
+    if sums.missing {
+        body.problem(Problem::UsageMissing);
+    }
+    let mut usage = sums.usage();
+    if let Some(usage) = usage.as_mut().filter(|_| !finished) {
+        usage.quality = Quality::Partial;
+    }
+    // Of what could not be inflated some may have been read.
+    let usage = usage.filter(|_| !body.broken);
+    ResponseFacts { model: sums.model(), usage, problems: body.problems.clone(), finished, ..ResponseFacts::default() }
+}
+
+/// The files that hold a batch's results.
+fn files(answer: &Answer) -> Vec<String> {
+    let named = answer.files.iter().filter(|id| !id.is_empty());
+    named.map(|id| String::from_utf8_lossy(id).into_owned()).collect()
 }
 
 /// What is kept between pieces to take events out.

@@ -146,11 +146,11 @@ fn a_provider_serves_what_its_patterns_name_and_gets_its_key_where_it_wants_it()
     let all = purser_core::api::Api::ALL.len();
     // Name and spec, then: wire formats, the price book's name, the header, its value.
     let cases = [
-        ("a", "endpoint: https://api.openai.com, apis: [openai.*]", 8, "openai", "authorization", "Bearer s3cret"),
+        ("a", "endpoint: https://api.openai.com, apis: [openai.*]", 9, "openai", "authorization", "Bearer s3cret"),
         (
             "a",
             "endpoint: https://api.anthropic.com, apis: [openai.chat, anthropic.*]",
-            3,
+            4,
             "anthropic",
             "x-api-key",
             "s3cret",
@@ -174,6 +174,7 @@ fn a_provider_serves_what_its_patterns_name_and_gets_its_key_where_it_wants_it()
             "authorization",
             "Bearer s3cret",
         ),
+        ("a", "endpoint: http://x, apis: [anthropic.*]", 3, "a", "x-api-key", "s3cret"),
         ("a", "endpoint: http://x, apis: [ollama.*], catalog: mine", 3, "mine", "authorization", "Bearer s3cret"),
     ];
     for (name, spec, apis, catalog, header, value) in cases {

@@ -406,6 +406,7 @@ fn each_pass_is_priced_by_its_own_model() {
     let pass = |model: Option<&str>, input| Pass {
         model: model.map(str::to_owned),
         units: Units::of(&[(Kind::Input, input), (Kind::Output, 1_000)]),
+        longest: None,
     };
     let mut used = on(&[(Kind::Input, 3_000), (Kind::Output, 2_000)], &[]);
     used.passes = vec![pass(None, 2_000), pass(Some("large"), 1_000)];
