@@ -12,6 +12,7 @@
 
 use purser_core::api::Api;
 use purser_core::budget::{Instance, lease};
+use purser_core::estimate::calibration::Calibration;
 use purser_core::estimate::{Family, Tally};
 use purser_core::exchange::{Begun, End, Exchange, Host, Proxy, Verdict};
 use purser_core::policy::Policy;
@@ -68,6 +69,7 @@ fn exchange() -> Box<dyn FnMut()> {
     const NOW_MS: u64 = 1_800_000_000_000;
     let policy = Rc::new(Policy::compile(serde_json::from_value(config()).unwrap()).unwrap());
     let (store, proxy) = (MemoryStore::default(), Proxy { id: "p".into(), epoch: 1, ..Proxy::default() });
+    let calibration = Calibration::default();
     let instance = Instance { budget: "teams".into(), period_ms: 0, group: vec!["ml".into()] };
     lease::grant(&store, &LeaseGrant { instance, granted: u64::MAX / 4, exhausted: false }, NOW_MS);
     let headers: Vec<(String, String)> = [
@@ -84,7 +86,7 @@ fn exchange() -> Box<dyn FnMut()> {
     let body = request(2 << 10);
     let answer = br#"{"id":"1","model":"gpt-5-mini","choices":[{"message":{"content":"aye"},"finish_reason":"stop"}],"usage":{"prompt_tokens":500,"completion_tokens":60}}"#;
     Box::new(move || {
-        let host = Host { now_ms: NOW_MS, store: &store, proxy: &proxy };
+        let host = Host { now_ms: NOW_MS, store: &store, proxy: &proxy, calibration: &calibration };
         let Some(Begun::Read(mut exchange)) = Exchange::begin(host, Rc::clone(&policy), &headers) else {
             panic!("not begun")
         };

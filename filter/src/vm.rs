@@ -5,6 +5,7 @@ use crate::metrics::Metrics;
 use crate::stream::Held;
 use purser_core::budget::Instance;
 use purser_core::config::SyncConfig;
+use purser_core::estimate::calibration::Calibration;
 use purser_core::exchange::{Finished, Host, Proxy};
 use purser_core::policy::Policy;
 use purser_core::reporter::Reporter;
@@ -14,6 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+/// Between two times that workers tell each other what they learned of estimates.
+const SHARE_EVERY_MS: u64 = 1_000;
 const SYNC_PATH: &str = "/v1/sync";
 /// How much later than its own time-out a cold sync is given up.
 const COLD_GRACE_MS: u64 = 200;
@@ -33,6 +36,9 @@ pub(crate) struct Vm {
     resuming: Cell<bool>,
     /// The regular sync under way.
     regular: Cell<Option<u32>>,
+    calibration: Calibration,
+    /// When it was last shared.
+    shared_ms: Cell<u64>,
 }
 
 /// A cold sync: the context whose callback it is, and when it is given up even if that never comes.
@@ -59,6 +65,8 @@ impl Vm {
             cold: Cell::new(None),
             resuming: Cell::new(false),
             regular: Cell::new(None),
+            calibration: Calibration::default(),
+            shared_ms: Cell::new(0),
         }
     }
 
@@ -74,7 +82,7 @@ impl Vm {
     /// Calls the engine with the time, the store and the proxy.
     pub(crate) fn with_host<T>(&self, call: impl FnOnce(Host<'_>) -> T) -> T {
         let proxy = Rc::clone(&self.proxy.borrow());
-        call(Host { now_ms: host::now_ms(), store: &STORE, proxy: &proxy })
+        call(Host { now_ms: host::now_ms(), store: &STORE, proxy: &proxy, calibration: &self.calibration })
     }
 
     pub(crate) fn opened(&self, seq: Option<u64>) {
@@ -182,6 +190,10 @@ impl Vm {
             return;
         }
         self.ask(root_id, &sync);
+        if now_ms.saturating_sub(self.shared_ms.get()) >= SHARE_EVERY_MS {
+            self.shared_ms.set(now_ms);
+            self.calibration.share(&STORE);
+        }
         if self.reporter.borrow().is_due(now_ms, sync.interval_ms) {
             self.sync(&sync);
         }

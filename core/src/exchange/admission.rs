@@ -6,7 +6,7 @@ use crate::api::Api;
 use crate::budget::Instance;
 use crate::budget::lease::{self, Hold};
 use crate::config::{BudgetRule, OnUnavailable, OnUnpriced};
-use crate::estimate::{self, Family, calibration};
+use crate::estimate::{self, Family};
 use crate::identity::Identity;
 use crate::labels::Labels;
 use crate::limit::{self, Answer, Pace};
@@ -218,7 +218,7 @@ impl Exchange {
         let tokens = facts.input_tokens(estimate::family(upstream_model));
         self.prompt = (tokens, facts.is_counted);
         let by_text = facts.is_counted || facts.images > 0;
-        self.estimate.input = if by_text { tokens } else { calibration::corrected(host.store, upstream_model, tokens) };
+        self.estimate.input = if by_text { tokens } else { host.calibration.corrected(upstream_model, tokens) };
         let subject = Subject { labels, provider: &route.provider.name, model, api: self.api };
         if let Some(rule) = policy.access_denied_by(subject) {
             return Err(Stop {

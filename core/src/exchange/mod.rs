@@ -24,6 +24,7 @@ mod settlement;
 
 use crate::api::Api;
 use crate::budget::Instance;
+use crate::estimate::calibration::Calibration;
 use crate::free;
 use crate::identity::{self, Identity, IdentityError, Presented};
 use crate::limit::Pace;
@@ -66,6 +67,8 @@ pub struct Host<'a> {
     pub store: &'a dyn Store,
     /// The proxy.
     pub proxy: &'a Proxy,
+    /// What this worker knows of its estimates.
+    pub calibration: &'a Calibration,
 }
 
 /// What the host does with the request.

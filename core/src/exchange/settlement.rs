@@ -4,7 +4,6 @@ use super::pending::{self, Pending, Shelf};
 use super::{End, Exchange, Finished, Host, Phase};
 use crate::api::Api;
 use crate::budget::lease;
-use crate::estimate::calibration;
 use crate::limit;
 use crate::meter::{self, Charged};
 use crate::pricing::cost::cost_of_passes;
@@ -194,7 +193,7 @@ impl Exchange {
         let exact = usage.quality == Quality::Exact && usage.passes.is_empty() && facts.images == 0;
         if let Some(route) = self.route.and_then(|place| policy.routed(place)).filter(|_| exact) {
             let model = route.upstream_model(&facts.model);
-            calibration::learn(host.store, model, estimate, usage.units.prompt(), self.seq.unwrap_or(0));
+            host.calibration.learn(model, estimate, usage.units.prompt());
         }
     }
 

@@ -44,17 +44,24 @@ struct World {
     store: MemoryStore,
     proxy: Proxy,
     policy: Rc<Policy>,
+    calibration: Calibration,
     now_ms: u64,
 }
 
 impl World {
     fn new(budget: Value) -> Self {
         let proxy = Proxy { id: "p".into(), epoch: 7, workload: BTreeMap::new() };
-        Self { store: MemoryStore::default(), proxy, policy: config(budget), now_ms: 1_000 }
+        Self {
+            store: MemoryStore::default(),
+            proxy,
+            policy: config(budget),
+            calibration: Calibration::default(),
+            now_ms: 1_000,
+        }
     }
 
     fn host(&self) -> Host<'_> {
-        Host { now_ms: self.now_ms, store: &self.store, proxy: &self.proxy }
+        Host { now_ms: self.now_ms, store: &self.store, proxy: &self.proxy, calibration: &self.calibration }
     }
 
     fn begin(&self, body: &Value) -> Exchange {
