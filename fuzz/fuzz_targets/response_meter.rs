@@ -38,8 +38,13 @@ fuzz_target!(|input: &[u8]| {
         // One more than there are: by shape.
         api: Api::ALL.get(usize::from(*api) % (Api::ALL.len() + 1)).copied(),
         status: if choice & 2 == 0 { 200 } else { 500 },
-        content_type: ["text/event-stream", "application/json", "", "application/vnd.amazon.eventstream"][usize::from(choice >> 2 & 3)],
-        coding: if choice & 16 == 0 { "" } else { ["gzip", "deflate", "br", "zstd"][usize::from(choice >> 5 & 1 | (choice & 1) << 1)] },
+        content_type: ["text/event-stream", "application/json", "", "application/vnd.amazon.eventstream"]
+            [usize::from(choice >> 2 & 3)],
+        coding: if choice & 16 == 0 {
+            ""
+        } else {
+            ["gzip", "deflate", "br", "zstd"][usize::from(choice >> 5 & 1 | (choice & 1) << 1)]
+        },
         strip: choice & 64 != 0,
         whole: choice & 128 != 0,
     };
