@@ -1,6 +1,6 @@
 //! Aleph Alpha's completions.
 //!
-//! <https://docs.aleph-alpha.com/api/complete/> (read 2026-11-24)
+//! <https://docs.aleph-alpha.com/api/complete/>
 
 use super::dialect::{Ask, Dialect, Figure, Figures, Reading, Said, Word};
 use super::json::Key;

@@ -1,6 +1,6 @@
 //! Anthropic's batches: the batch itself, and the lines of its results.
 //!
-//! <https://docs.anthropic.com/en/api/retrieving-message-batch-results> (read 2026-11-24): a line is `custom_id` and
+//! <https://docs.anthropic.com/en/api/retrieving-message-batch-results>: a line is `custom_id` and
 //! `result`, whose `type` is `succeeded`, `errored`, `canceled` or `expired`. Only the first has a `message`, and is
 //! charged.
 

@@ -1,6 +1,6 @@
 //! Anthropic's text completions, before messages. They report nothing.
 //!
-//! <https://docs.anthropic.com/en/api/complete> (read 2026-11-24)
+//! <https://docs.anthropic.com/en/api/complete>
 
 use super::dialect::{Ask, Dialect, Reading, Said, Word};
 use super::json::Key;

@@ -6,8 +6,8 @@
 //! | look | `GET …/batches/{id}` names the files of results | |
 //! | results | `GET …/files/{id}/content` | `GET …/messages/batches/{id}/results` |
 //!
-//! - <https://platform.openai.com/docs/api-reference/batch> (read 2026-11-24)
-//! - <https://docs.anthropic.com/en/api/retrieving-message-batch-results> (read 2026-11-24)
+//! - <https://platform.openai.com/docs/api-reference/batch>
+//! - <https://docs.anthropic.com/en/api/retrieving-message-batch-results>
 //!
 //! Of a file of results only sums are kept, by model and by how long the prompts are: whatever its size, they take the
 //! same room. Requests that failed, expired or were called off cost nothing, whatever stands in their lines.

@@ -1,10 +1,10 @@
 //! Bedrock's Converse: one shape for all makers' models. The model is in the path alone.
 //!
-//! - <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html> (read 2026-11-24)
-//! - <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html> (read 2026-11-24): the event
+//! - <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>
+//! - <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>: the event
 //!   `metadata` comes last and reports.
 //! - `inputTokens` leaves cached ones out:
-//!   <https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html> (read 2026-11-24).
+//!   <https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html>.
 
 use super::anthropic_messages;
 use super::dialect::{Ask, Dialect, Figure, Reading, Said, Split, Word};

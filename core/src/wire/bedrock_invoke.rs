@@ -1,7 +1,7 @@
 //! Bedrock's `InvokeModel`: the makers' own bodies, with counts in headers, or in the metrics of a stream's last event.
 //!
-//! - <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html> (read 2026-11-24)
-//! - Bodies: <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html> (read 2026-11-24): Anthropic,
+//! - <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html>
+//! - Bodies: <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html>: Anthropic,
 //!   Nova, Titan, Llama, Mistral, Cohere, AI21.
 //! - Event stream: JSON with the maker's event in base64, and last `amazon-bedrock-invocationMetrics`.
 //!

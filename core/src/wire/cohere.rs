@@ -1,9 +1,9 @@
 //! Cohere's chat of both versions, generate, embed and rerank; also rerank by others.
 //!
 //! - <https://docs.cohere.com/reference/chat> (v2), <https://docs.cohere.com/v1/reference/chat> (v1, events a line each),
-//!   <https://docs.cohere.com/reference/embed>, <https://docs.cohere.com/reference/rerank> (all read 2026-11-24)
+//!   <https://docs.cohere.com/reference/embed>, <https://docs.cohere.com/reference/rerank>
 //! - `billed_units` are what is charged; `tokens` count what the model read, with Cohere's own preamble:
-//!   <https://docs.cohere.com/docs/how-does-cohere-pricing-work> (read 2026-11-24).
+//!   <https://docs.cohere.com/docs/how-does-cohere-pricing-work>.
 
 use super::dialect::{Ask, Dialect, Figure, Figures, Media, Overhead, Reading, Said, Word};
 use super::json::Key;

@@ -1,6 +1,6 @@
 //! The fields of a form (`multipart/form-data`) as it passes; files in it are passed over.
 //!
-//! <https://www.rfc-editor.org/rfc/rfc7578> (read 2026-11-24). Uploads of sound and images come so.
+//! <https://www.rfc-editor.org/rfc/rfc7578>. Uploads of sound and images come so.
 
 /// Longest value of a field that is kept, and longest line of a part's head.
 const KEPT_MAX: usize = 4 << 10;

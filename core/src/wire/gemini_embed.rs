@@ -1,6 +1,6 @@
 //! Gemini's embeddings.
 //!
-//! <https://ai.google.dev/api/embeddings> (read 2026-11-24). Older models report nothing.
+//! <https://ai.google.dev/api/embeddings>. Older models report nothing.
 
 use super::dialect::{Ask, Dialect};
 use super::gemini_generate;

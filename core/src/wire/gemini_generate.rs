@@ -1,7 +1,7 @@
 //! Gemini's `generateContent`, of AI Studio and of Vertex; a stream comes as events, or as one JSON array.
 //!
-//! - <https://ai.google.dev/api/generate-content> (read 2026-11-24)
-//! - <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference> (read 2026-11-24)
+//! - <https://ai.google.dev/api/generate-content>
+//! - <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>
 //!
 //! `promptTokenCount` holds cached ones; beside it stand what tools put into the prompt, and thoughts beside the
 //! candidates' tokens. Each part of a stream reports anew; counts that are 0 are left out.
@@ -11,7 +11,7 @@ use super::json::Key;
 use crate::usage::Term;
 
 /// An image takes 258 tokens, a large one as many for each tile of 768 pixels:
-/// <https://ai.google.dev/gemini-api/docs/tokens> (read 2026-11-24); Gemini 3 up to 1,120.
+/// <https://ai.google.dev/gemini-api/docs/tokens>; Gemini 3 up to 1,120.
 pub(super) const OVERHEAD: Overhead =
     Overhead { message: 1, priming: 0, tools: 0, name: 0, schema_percent: 100, image: 1_120 };
 

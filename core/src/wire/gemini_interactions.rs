@@ -1,6 +1,6 @@
 //! Gemini's interactions.
 //!
-//! <https://ai.google.dev/api/interactions-api> (read 2026-11-24). Cached tokens are inside the input; thoughts and what
+//! <https://ai.google.dev/api/interactions-api>. Cached tokens are inside the input; thoughts and what
 //! tools put into the prompt stand beside.
 
 use super::dialect::{Ask, Dialect, Figure, Said, Split, Word};

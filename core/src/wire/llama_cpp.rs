@@ -1,6 +1,6 @@
 //! llama.cpp's own completion.
 //!
-//! <https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md> (read 2026-11-24)
+//! <https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md>
 
 use super::dialect::{Ask, Dialect, Figure, Figures, Reading, Said, Word};
 use super::json::Key;

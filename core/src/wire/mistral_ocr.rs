@@ -1,6 +1,6 @@
 //! Mistral's OCR: charged by the page.
 //!
-//! <https://docs.mistral.ai/api/endpoint/ocr> (read 2026-11-24)
+//! <https://docs.mistral.ai/api/endpoint/ocr>
 
 use super::dialect::{Ask, Dialect, Figure, Figures, Media, Reading, Said, Word};
 use super::json::Key;

@@ -8,6 +8,9 @@
 //!
 //! One incremental JSON reader ([`json`]) tells where in a value each piece of text stands; the file of each API says
 //! what stands there ([`dialect`]). Nothing here keeps a body, recurses, or can panic; whatever is kept has a cap.
+//!
+//! A page that is cited with a day was read then. One without was not: what is said is what recorded traffic of 2023 to
+//! 2026 shows, and the page is where to look it up.
 
 mod aleph_alpha;
 mod answer;

@@ -1,6 +1,6 @@
 //! Ollama's own API: chat, generate, embed. A stream is a JSON object a line.
 //!
-//! <https://github.com/ollama/ollama/blob/main/docs/api.md> (read 2026-11-24). `prompt_eval_count` may be missing when the
+//! <https://github.com/ollama/ollama/blob/main/docs/api.md>. `prompt_eval_count` may be missing when the
 //! whole prompt was cached: that is not 0. Streams unless told otherwise.
 
 use super::dialect::{Ask, Dialect, Figure, Figures, Media, Reading, Said, Word};

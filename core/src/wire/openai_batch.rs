@@ -1,6 +1,6 @@
 //! OpenAI's batches: the batch itself, and the lines of its results.
 //!
-//! <https://platform.openai.com/docs/api-reference/batch> (read 2026-11-24): a line of results is `custom_id`, `response`
+//! <https://platform.openai.com/docs/api-reference/batch>: a line of results is `custom_id`, `response`
 //! with `status_code` and `body`, and `error`. The body is what the request would have got by itself: of chat
 //! completions, responses, completions, embeddings, images, moderations.
 

@@ -1,6 +1,6 @@
 //! OpenAI's completions, before chat, as vLLM, Together and others still serve them.
 //!
-//! <https://platform.openai.com/docs/api-reference/completions> (read 2026-11-24)
+//! <https://platform.openai.com/docs/api-reference/completions>
 
 use super::dialect::{Ask, Dialect, Said, Word};
 use super::json::Key;

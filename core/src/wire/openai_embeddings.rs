@@ -1,7 +1,7 @@
 //! OpenAI's embeddings, and Voyage's, Mistral's, Jina's: numbers, of which only the report at the end or the start counts.
 //!
-//! <https://platform.openai.com/docs/api-reference/embeddings> (read 2026-11-24). Voyage reports `total_tokens` alone:
-//! <https://docs.voyageai.com/reference/embeddings-api> (read 2026-11-24).
+//! <https://platform.openai.com/docs/api-reference/embeddings>. Voyage reports `total_tokens` alone:
+//! <https://docs.voyageai.com/reference/embeddings-api>.
 
 use super::dialect::{Ask, Dialect, Media};
 use super::json::Key;

@@ -1,6 +1,6 @@
 //! OpenAI's images, and xAI's: tokens where the answer reports them, else the images that came.
 //!
-//! <https://platform.openai.com/docs/api-reference/images> (read 2026-11-24). The output of `gpt-image` models is
+//! <https://platform.openai.com/docs/api-reference/images>. The output of `gpt-image` models is
 //! tokens of images; older reports do not say so apart.
 
 use super::dialect::{Ask, Dialect, Figure, Figures, Media, Reading, Said, Word};

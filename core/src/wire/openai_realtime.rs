@@ -1,6 +1,6 @@
 //! OpenAI's realtime sessions: JSON events in the frames of a WebSocket.
 //!
-//! <https://platform.openai.com/docs/api-reference/realtime-server-events/response/done> (read 2026-11-24): each answer of
+//! <https://platform.openai.com/docs/api-reference/realtime-server-events/response/done>: each answer of
 //! a session reports its own usage, which is summed. `input_tokens` holds cached ones, of text and of sound. Transcripts
 //! of what the caller said are another model's, and not counted.
 

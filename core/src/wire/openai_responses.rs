@@ -1,10 +1,10 @@
 //! OpenAI's responses.
 //!
-//! - Request and answer: <https://platform.openai.com/docs/api-reference/responses> (read 2026-11-24)
-//! - Stream: <https://platform.openai.com/docs/api-reference/responses-streaming> (read 2026-11-24): the last event
+//! - Request and answer: <https://platform.openai.com/docs/api-reference/responses>
+//! - Stream: <https://platform.openai.com/docs/api-reference/responses-streaming>: the last event
 //!   repeats the whole answer, usage in it.
 //! - In the background the first answer has no usage, and each poll repeats the last:
-//!   <https://platform.openai.com/docs/guides/background> (read 2026-11-24).
+//!   <https://platform.openai.com/docs/guides/background>.
 //!
 //! `input_tokens` holds cached ones, `output_tokens` reasoning: also xAI's, whose chat leaves it out.
 

@@ -1,7 +1,7 @@
 //! OpenAI's speech: sound comes back, and nothing that reports. It is charged by the characters that were asked for, or by
 //! tokens that only an event stream tells.
 //!
-//! <https://platform.openai.com/docs/api-reference/audio/createSpeech> (read 2026-11-24)
+//! <https://platform.openai.com/docs/api-reference/audio/createSpeech>
 
 use super::dialect::{Ask, Dialect};
 use super::json::Key;

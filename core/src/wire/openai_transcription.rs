@@ -1,6 +1,6 @@
 //! OpenAI's transcriptions and translations: tokens or seconds, as the model is charged.
 //!
-//! <https://platform.openai.com/docs/api-reference/audio/createTranscription> (read 2026-11-24). The request is a form; in
+//! <https://platform.openai.com/docs/api-reference/audio/createTranscription>. The request is a form; in
 //! a stream the event `transcript.text.done` reports.
 
 use super::dialect::{Ask, Dialect, Figure, Figures, Reading, Said, Word};

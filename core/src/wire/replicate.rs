@@ -1,6 +1,6 @@
 //! Replicate's predictions: charged by the seconds that the hardware ran, which are told once it is done.
 //!
-//! <https://replicate.com/docs/reference/http#predictions.create> (read 2026-11-24)
+//! <https://replicate.com/docs/reference/http#predictions.create>
 
 use super::dialect::{Ask, Dialect, Figure, Figures, Reading, Said, Word};
 use super::json::Key;

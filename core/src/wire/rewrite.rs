@@ -33,7 +33,7 @@ pub fn caps_output(api: Api, model: &str) -> bool {
 ///
 /// OpenAI's own chat models want `max_completion_tokens`, and some refuse the older `max_tokens`, which is the one name that
 /// all other makers' know. A name that tells no maker, such as an Azure deployment's, is taken for OpenAI's: <https://platform.openai.com/docs/api-reference/chat/create>,
-/// <https://api-docs.deepseek.com/api/create-chat-completion>, <https://docs.mistral.ai/api> (read 2026-11-24).
+/// <https://api-docs.deepseek.com/api/create-chat-completion>, <https://docs.mistral.ai/api>.
 fn cap_name(api: Api, model: &str) -> Option<&'static [Key]> {
     Some(match api {
         Api::OpenAiChat if !is_anothers(model) => &[Key::MaxCompletionTokens],

@@ -1,6 +1,6 @@
 //! Hugging Face's Text Generation Inference, also behind SageMaker endpoints.
 //!
-//! <https://huggingface.github.io/text-generation-inference/> (read 2026-11-24). `details` come if asked for; the prompt's
+//! <https://huggingface.github.io/text-generation-inference/>. `details` come if asked for; the prompt's
 //! tokens are in the header `x-prompt-tokens`.
 
 use super::dialect::{Ask, Dialect, Figure, Figures, Reading, Said, Word};

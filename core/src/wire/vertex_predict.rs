@@ -1,6 +1,6 @@
 //! Vertex' `predict` of Google's embedding models, and of Imagen.
 //!
-//! <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api> (read 2026-11-24). Each
+//! <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api>. Each
 //! prediction has its own count.
 
 use super::dialect::{Ask, Dialect, Figure, Figures, Reading, Said, Word};

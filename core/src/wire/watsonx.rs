@@ -1,6 +1,6 @@
 //! IBM watsonx.ai's own text API: generation and chat.
 //!
-//! <https://cloud.ibm.com/apidocs/watsonx-ai> (read 2026-11-24). A stream counts each event's tokens anew, the last holds.
+//! <https://cloud.ibm.com/apidocs/watsonx-ai>. A stream counts each event's tokens anew, the last holds.
 
 use super::dialect::{Ask, Dialect, Figure, Said, Word};
 use super::json::Key;
