@@ -378,7 +378,11 @@ impl Body {
                 self.reader.reset();
             }
             let used = self.reader.push_value(rest, &mut self.answer);
-            rest = rest.get(used..).filter(|_| used > 0).unwrap_or_default();
+            // A number ends at the byte after it.
+            if used == 0 && !self.reader.is_complete() {
+                break;
+            }
+            rest = rest.get(used..).unwrap_or_default();
         }
     }
 

@@ -416,3 +416,15 @@ fn a_session_of_frames_sums_what_its_answers_report() {
     assert_eq!(broken.usage.map(|usage| usage.quality), Some(Quality::Partial));
     assert_eq!(read(&frame(session), 9).usage, None);
 }
+
+#[test]
+fn what_follows_a_number_is_read_however_it_is_cut() {
+    for body in [&b"777\0a"[..], b"7 {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}", b"7x"] {
+        let whole = read_pieces(reading(Api::OpenAiChat, 200, JSON, "", false), &[body], true).facts;
+        for cut in 0..=body.len() {
+            let (head, tail) = body.split_at(cut);
+            let meter = reading(Api::OpenAiChat, 200, JSON, "", false);
+            assert_eq!(read_pieces(meter, &[head, tail], true).facts, whole, "{body:?} cut at {cut}");
+        }
+    }
+}
