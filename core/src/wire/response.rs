@@ -188,6 +188,8 @@ impl ResponseMeter {
         }
         match inflater.push(chunk, |piece| drop(self.read(piece, false))) {
             Ok(()) => self.inflater = Some(inflater),
+            // Sound and plain text are not read: what is wrong with them is not looked for.
+            Err(_) if self.shape == Shape::Unread => {}
             Err(_) => {
                 self.body.problem(Problem::ResponseUnreadable);
                 self.body.broken = true;
