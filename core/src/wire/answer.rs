@@ -419,6 +419,7 @@ impl Visitor for Answer {
         match self.said {
             Said::Word(_) | Said::Cost(_) => self.word.clear(),
             Said::Json => self.features.push(b"\""),
+            Said::Mark(figure) => self.set(figure, 1),
             Said::Each(figure) => {
                 self.figures.add(figure, 1);
                 self.any = true;
@@ -478,6 +479,7 @@ impl Visitor for Answer {
                     self.set(figure, count);
                 }
             }
+            Said::Mark(figure) => self.set(figure, 1),
             // A number counts as itself.
             Said::Each(figure) => {
                 if let Some(count) = count(raw) {

@@ -77,7 +77,6 @@ fn usage(path: &[Key]) -> Said {
         [Key::CacheCreation, Key::Ephemeral1h] => Figure::CacheWrite1h,
         [Key::OutputTokensDetails, Key::ThinkingTokens] => Figure::Reasoning,
         [Key::ServerToolUse, Key::WebSearchRequests] => Figure::WebSearches,
-        [Key::ServerToolUse, Key::WebFetchRequests] => Figure::WebFetches,
         [Key::ServiceTier] => return Said::Word(Word::Tier),
         [Key::Speed] => return Said::Word(Word::Speed),
         [Key::InferenceGeo] => return Said::Word(Word::Geo),

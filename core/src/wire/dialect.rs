@@ -107,6 +107,8 @@ pub(super) enum Said {
     Word(Word),
     /// A count. The last one that is not null holds.
     Figure(Figure),
+    /// Something whose being there matters, whatever it says.
+    Mark(Figure),
     /// A list of which each member counts one.
     List(Figure),
     /// A member of such a list.
@@ -225,7 +227,6 @@ figures! {
     MarketCost: "There is a price by Vercel's gateway.",
     WebSearches: "Searches, as reported.",
     SearchCalls: "Search calls among the outputs.",
-    WebFetches: "Fetches of pages, which are free.",
     GroundingQueries: "Queries of Google's grounding.",
     Sources: "Sources of a live search.",
     SearchUnits: "Cohere's search units.",

@@ -297,7 +297,6 @@ keys! {
     Version = b"version",
     VideoTokens = b"video_tokens",
     VideoUrl = b"video_url",
-    WebFetchRequests = b"web_fetch_requests",
     WebSearch = b"web_search",
     WebSearchQueries = b"webSearchQueries",
     WebSearchRequests = b"web_search_requests",

@@ -107,7 +107,7 @@ pub(super) fn usage(path: &[Key]) -> Said {
             return Said::Cost(Unit::Usd);
         }
         [Key::CostInUsdTicks] => return Said::Cost(Unit::Ticks),
-        [Key::MarketCost] => Figure::MarketCost,
+        [Key::MarketCost] => return Said::Mark(Figure::MarketCost),
         _ => return Said::Nothing,
     };
     Said::Figure(figure)

@@ -428,3 +428,15 @@ fn what_follows_a_number_is_read_however_it_is_cut() {
         }
     }
 }
+
+#[test]
+fn reasoning_that_vercel_leaves_out_is_added_however_the_market_cost_is_written() {
+    for cost in ["0.0000702", "7.02e-7", "\"0.0000702\""] {
+        let body = format!(
+            r#"{{"usage":{{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11,"market_cost":{cost},
+            "completion_tokens_details":{{"reasoning_tokens":25}}}}}}"#
+        );
+        let usage = read_pieces(reading(Api::OpenAiChat, 200, JSON, "", false), &[body.as_bytes()], true).facts.usage;
+        assert_eq!(usage.map(|usage| (usage.units.output(), usage.reasoning)), Some((27, 25)), "{cost}");
+    }
+}
